@@ -7,14 +7,17 @@
 
 namespace ferry {
 namespace {
-constexpr std::array<std::string_view, 15> kNames = {
-    "not_found",   "invalid_file",   "invalid_config", "missing_tensor",    "unused_tensor",
-    "shape_mismatch", "dtype_mismatch", "unsupported", "usage", "validation_failed",
-    "network",     "io",             "runtime",        "cancelled",         "internal"};
+constexpr std::array<std::string_view, 15> kNames = {"not_found",         "invalid_file",  "invalid_config",
+                                                     "missing_tensor",    "unused_tensor", "shape_mismatch",
+                                                     "dtype_mismatch",    "unsupported",   "usage",
+                                                     "validation_failed", "network",       "io",
+                                                     "runtime",           "cancelled",     "internal"};
 constexpr size_t kLongestMessage = 4000;
 }  // namespace
 
-std::string_view to_string(ErrorCode code) { return kNames.at(static_cast<size_t>(code)); }
+std::string_view to_string(ErrorCode code) {
+  return kNames.at(static_cast<size_t>(code));
+}
 
 Error::Error(ErrorCode code, std::string message)
     : std::runtime_error(""), code_(code), message_(printable(message, kLongestMessage)) {

@@ -34,7 +34,9 @@ File::~File() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-int File::release() { return std::exchange(descriptor_, -1); }
+int File::release() {
+  return std::exchange(descriptor_, -1);
+}
 
 File File::open(const std::filesystem::path& path) {
   File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
@@ -42,8 +44,9 @@ File File::open(const std::filesystem::path& path) {
   struct stat status {};
   if (::fstat(file.descriptor_, &status) != 0) throw_errno(path, "open");
   if (!S_ISREG(status.st_mode)) {
-    throw Error(ErrorCode::io, fmt::format("cannot open {}: {}", printable(path.string()),
-                                           S_ISDIR(status.st_mode) ? "it is a folder" : "not a regular file"));
+    throw Error(ErrorCode::io,
+                fmt::format("cannot open {}: {}", printable(path.string()),
+                            S_ISDIR(status.st_mode) ? "it is a folder" : "not a regular file"));
   }
   return file;
 }
@@ -75,14 +78,16 @@ std::string read_text(const std::filesystem::path& path, uint64_t max_bytes) {
   const File file = File::open(path);
   const uint64_t size = file.size();
   if (size > max_bytes) {
-    throw Error(ErrorCode::invalid_file,
-                fmt::format("{} has {}, more than the {} allowed", printable(path.string()),
-                            human_bytes(static_cast<double>(size)), human_bytes(static_cast<double>(max_bytes))));
+    throw Error(
+        ErrorCode::invalid_file,
+        fmt::format("{} has {}, more than the {} allowed", printable(path.string()),
+                    human_bytes(static_cast<double>(size)), human_bytes(static_cast<double>(max_bytes))));
   }
   std::string text(size, '\0');
   size_t done = 0;
   while (done < text.size()) {
-    const ssize_t got = ::pread(file.descriptor(), text.data() + done, text.size() - done, static_cast<off_t>(done));
+    const ssize_t got =
+        ::pread(file.descriptor(), text.data() + done, text.size() - done, static_cast<off_t>(done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw_errno(path, "read");
     if (got == 0) break;

@@ -56,15 +56,16 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-/// The whole of a regular file. Errors: as File::open, and Error{invalid_file} if it is longer than `max_bytes`.
+/// The whole of a regular file. Errors: as File::open, and Error{invalid_file} if it is longer than
+/// `max_bytes`.
 std::string read_text(const std::filesystem::path& path, uint64_t max_bytes);
 
 /// True if `path` exists and is a regular file (links are followed). Never throws.
 bool is_regular_file(const std::filesystem::path& path);
 
 /// Checks that `name`, which a file of the checkpoint gave, is a plain relative path below its folder: not
-/// empty, not absolute, no "..", no NUL, no URL, no back-slash. The check is lexical: the Hub's cache is made of links.
-/// Errors: Error{invalid_file} that starts with `what`.
+/// empty, not absolute, no "..", no NUL, no URL, no back-slash. The check is lexical: the Hub's cache is made
+/// of links. Errors: Error{invalid_file} that starts with `what`.
 void check_relative_name(std::string_view name, std::string_view what);
 
 }  // namespace ferry

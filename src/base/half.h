@@ -1,5 +1,6 @@
 #pragma once
-// The 16-bit and 8-bit floating point formats of checkpoints, converted in software: no instruction set is assumed.
+// The 16-bit and 8-bit floating point formats of checkpoints, converted in software: no instruction set is
+// assumed.
 #include <bit>
 #include <cstdint>
 
@@ -31,7 +32,9 @@ inline uint16_t float_to_half(float value) {
   return static_cast<uint16_t>(sign | ((rounded - 0x38000000u) >> 13));
 }
 
-inline float bfloat16_to_float(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+inline float bfloat16_to_float(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
 
 /// f32 to bfloat16, round to nearest even; NaN stays NaN.
 inline uint16_t float_to_bfloat16(float value) {
@@ -51,6 +54,8 @@ inline float float8_e4m3fn_to_float(uint8_t bits) {
 }
 
 /// OCP FP8 E5M2 (the upper byte of a binary16) to f32, exact.
-inline float float8_e5m2_to_float(uint8_t bits) { return half_to_float(static_cast<uint16_t>(bits << 8)); }
+inline float float8_e5m2_to_float(uint8_t bits) {
+  return half_to_float(static_cast<uint16_t>(bits << 8));
+}
 
 }  // namespace ferry

@@ -14,7 +14,8 @@ namespace ferry {
 namespace {
 using Json = nlohmann::ordered_json;
 
-// Builds the document from parser events, so that depth and duplicate names are met before they cost anything.
+// Builds the document from parser events, so that depth and duplicate names are met before they cost
+// anything.
 class Builder final : public nlohmann::json_sax<Json> {
  public:
   Builder(std::string_view what, const JsonLimits& limits) : what_(what), limits_(limits) {}
@@ -33,7 +34,8 @@ class Builder final : public nlohmann::json_sax<Json> {
 
   bool key(string_t& value) override {
     auto& level = levels_.back();
-    if (!level.names.insert(value).second) fail(fmt::format("the name \"{}\" occurs twice in one object", printable(value, 80)));
+    if (!level.names.insert(value).second)
+      fail(fmt::format("the name \"{}\" occurs twice in one object", printable(value, 80)));
     level.key = std::move(value);
     return true;
   }
@@ -64,7 +66,8 @@ class Builder final : public nlohmann::json_sax<Json> {
       root_ = Json(std::forward<T>(value));
     } else if (Level& level = levels_.back(); level.value.is_object()) {
       // The name is new (see key), so appending skips ordered_json's linear search.
-      level.value.get_ref<Json::object_t&>().Container::emplace_back(std::move(level.key), Json(std::forward<T>(value)));
+      level.value.get_ref<Json::object_t&>().Container::emplace_back(std::move(level.key),
+                                                                     Json(std::forward<T>(value)));
     } else {
       level.value.push_back(Json(std::forward<T>(value)));
     }
@@ -72,7 +75,8 @@ class Builder final : public nlohmann::json_sax<Json> {
   }
 
   bool open(Json value) {
-    if (levels_.size() >= limits_.max_depth) fail(fmt::format("nested deeper than {} levels", limits_.max_depth));
+    if (levels_.size() >= limits_.max_depth)
+      fail(fmt::format("nested deeper than {} levels", limits_.max_depth));
     levels_.push_back({std::move(value), {}, {}});
     return true;
   }

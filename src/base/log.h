@@ -14,7 +14,8 @@ class Log {
  public:
   /// Called with a whole message, no trailing newline.
   std::function<void(LogLevel, std::string_view)> on_message;
-  /// Called with how much of `total` (bytes, usually) is done. Calls are cheap and frequent; the sink thins them out.
+  /// Called with how much of `total` (bytes, usually) is done. Calls are cheap and frequent; the sink thins
+  /// them out.
   std::function<void(std::string_view what, uint64_t done, uint64_t total)> on_progress;
 
   void debug(std::string_view text) const { message(LogLevel::debug, text); }

@@ -102,17 +102,20 @@ std::string join(std::span<const std::string> items, std::string_view separator,
     if (i > 0) out += separator;
     out += items[i];
   }
-  if (items.size() > most) out += std::string(separator) + "... (" + std::to_string(items.size() - most) + " more)";
+  if (items.size() > most)
+    out += std::string(separator) + "... (" + std::to_string(items.size() - most) + " more)";
   return out;
 }
 
-std::vector<std::string> nearest(std::string_view name, std::span<const std::string> candidates, size_t most) {
+std::vector<std::string> nearest(std::string_view name, std::span<const std::string> candidates,
+                                 size_t most) {
   name = name.substr(0, 64);
   std::vector<std::pair<size_t, std::string>> scored;
   for (const auto& candidate : candidates) {
     const size_t distance = edit_distance(name, candidate);
     const bool contained = !name.empty() && candidate.find(name) != std::string::npos;
-    if (contained || distance <= std::max<size_t>(2, name.size() / 2)) scored.emplace_back(distance, candidate);
+    if (contained || distance <= std::max<size_t>(2, name.size() / 2))
+      scored.emplace_back(distance, candidate);
   }
   std::sort(scored.begin(), scored.end());
   std::vector<std::string> out;
@@ -131,7 +134,9 @@ std::vector<std::string> split(std::string_view text, char separator) {
   }
 }
 
-bool starts_with(std::string_view text, std::string_view prefix) { return text.substr(0, prefix.size()) == prefix; }
+bool starts_with(std::string_view text, std::string_view prefix) {
+  return text.substr(0, prefix.size()) == prefix;
+}
 
 bool ends_with(std::string_view text, std::string_view suffix) {
   return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
@@ -153,7 +158,8 @@ std::string human_bytes(double bytes) {
     ++unit;
   }
   std::array<char, 32> buffer{};
-  std::snprintf(buffer.data(), buffer.size(), unit == 0 || bytes >= 100 ? "%.0f %s" : "%.1f %s", bytes, kUnits.at(unit));
+  std::snprintf(buffer.data(), buffer.size(), unit == 0 || bytes >= 100 ? "%.0f %s" : "%.1f %s", bytes,
+                kUnits.at(unit));
   return buffer.data();
 }
 

@@ -1,0 +1,150 @@
+#include "tensor/convert.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "base/error.h"
+#include "base/half.h"
+
+namespace ferry {
+namespace {
+
+template <typename From, typename To, typename Convert>
+void convert_each(const std::byte* in, uint64_t count, To* out, Convert convert) {
+  for (uint64_t i = 0; i < count; ++i) {
+    From value;
+    std::memcpy(&value, in + i * sizeof(From), sizeof(From));
+    out[i] = convert(value);
+  }
+}
+
+template <typename From, typename To>
+void convert_plain(const std::byte* in, uint64_t count, To* out) {
+  convert_each<From>(in, count, out, [](From value) { return static_cast<To>(value); });
+}
+
+[[noreturn]] void refuse(DType dtype, const char* what) {
+  throw Error(ErrorCode::dtype_mismatch,
+              fmt::format("elements of type {} cannot be {}", to_string(dtype), what));
+}
+
+}  // namespace
+
+bool can_read_as_float(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+    case DType::f64:
+    case DType::f16:
+    case DType::bf16:
+    case DType::f8_e4m3fn:
+    case DType::f8_e5m2:
+    case DType::i8:
+    case DType::i16:
+    case DType::i32:
+    case DType::i64:
+    case DType::u8:
+    case DType::u16:
+    case DType::u32:
+    case DType::u64:
+    case DType::boolean:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void to_floats(const std::byte* in, DType dtype, uint64_t count, float* out) {
+  switch (dtype) {
+    case DType::f32:
+      std::memcpy(out, in, count * sizeof(float));
+      return;
+    case DType::f64:
+      return convert_plain<double>(in, count, out);
+    case DType::f16:
+      return convert_each<uint16_t>(in, count, out, half_to_float);
+    case DType::bf16:
+      return convert_each<uint16_t>(in, count, out, bfloat16_to_float);
+    case DType::f8_e4m3fn:
+      return convert_each<uint8_t>(in, count, out, float8_e4m3fn_to_float);
+    case DType::f8_e5m2:
+      return convert_each<uint8_t>(in, count, out, float8_e5m2_to_float);
+    case DType::i8:
+      return convert_plain<int8_t>(in, count, out);
+    case DType::i16:
+      return convert_plain<int16_t>(in, count, out);
+    case DType::i32:
+      return convert_plain<int32_t>(in, count, out);
+    case DType::i64:
+      return convert_plain<int64_t>(in, count, out);
+    case DType::boolean:
+    case DType::u8:
+      return convert_plain<uint8_t>(in, count, out);
+    case DType::u16:
+      return convert_plain<uint16_t>(in, count, out);
+    case DType::u32:
+      return convert_plain<uint32_t>(in, count, out);
+    case DType::u64:
+      return convert_plain<uint64_t>(in, count, out);
+    default:
+      refuse(dtype, "read as numbers");
+  }
+}
+
+void from_floats(std::span<const float> in, DType dtype, std::byte* out) {
+  const auto put = [&](auto convert) {
+    for (size_t i = 0; i < in.size(); ++i) {
+      const auto value = convert(in[i]);
+      std::memcpy(out + i * sizeof value, &value, sizeof value);
+    }
+  };
+  switch (dtype) {
+    case DType::f32:
+      std::memcpy(out, in.data(), in.size_bytes());
+      return;
+    case DType::f64:
+      return put([](float value) { return static_cast<double>(value); });
+    case DType::f16:
+      return put(float_to_half);
+    case DType::bf16:
+      return put(float_to_bfloat16);
+    default:
+      refuse(dtype, "made from floats");
+  }
+}
+
+std::vector<int64_t> to_integers(std::span<const std::byte> in, DType dtype, uint64_t count) {
+  std::vector<int64_t> out(count);
+  switch (dtype) {
+    case DType::i8:
+      convert_plain<int8_t>(in.data(), count, out.data());
+      break;
+    case DType::i16:
+      convert_plain<int16_t>(in.data(), count, out.data());
+      break;
+    case DType::i32:
+      convert_plain<int32_t>(in.data(), count, out.data());
+      break;
+    case DType::i64:
+      convert_plain<int64_t>(in.data(), count, out.data());
+      break;
+    case DType::boolean:
+    case DType::u8:
+      convert_plain<uint8_t>(in.data(), count, out.data());
+      break;
+    case DType::u16:
+      convert_plain<uint16_t>(in.data(), count, out.data());
+      break;
+    case DType::u32:
+      convert_plain<uint32_t>(in.data(), count, out.data());
+      break;
+    case DType::u64:
+      convert_plain<uint64_t>(in.data(), count, out.data());
+      break;
+    default:
+      refuse(dtype, "read as integers");
+  }
+  return out;
+}
+
+}  // namespace ferry
