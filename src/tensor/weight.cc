@@ -687,6 +687,22 @@ std::optional<FileRange> Weight::file_range() const {
   return FileRange{view->source->file(), view->offset, size_bytes()};
 }
 
+std::optional<std::pair<Weight, std::vector<int64_t>>> Weight::untransposed() const {
+  const auto* view = dynamic_cast<const View*>(node_.get());
+  if (view == nullptr || bits_of(dtype()) < 8) return std::nullopt;
+  // Axes from the farthest apart to the nearest are the order in which the bytes lie.
+  std::vector<int64_t> order(dims().size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    return view->strides[static_cast<size_t>(a)] > view->strides[static_cast<size_t>(b)];
+  });
+  Weight straight = transpose(order);
+  if (!straight.stored_bytes()) return std::nullopt;
+  std::vector<int64_t> back(order.size());
+  for (size_t i = 0; i < order.size(); ++i) back[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
+  return std::pair(std::move(straight), std::move(back));
+}
+
 std::string Weight::key() const {
   return fmt::format("{}{}", node_->key(), fmt::join(dims(), ","));
 }
