@@ -2,6 +2,7 @@
 // Exporting a checkpoint to ONNX: the same as `ferry export onnx`, and as Optimum's main_export.
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -53,11 +54,13 @@ struct MainExportOptions {
   std::optional<int64_t> pad_token_id;
   ShapeOptions shapes;
 
-  // Hub. Empty: as the environment says (read by the caller, see HubOptions::from_environment).
-  std::string revision = "main";
-  std::filesystem::path cache_dir;
-  std::string token;
+  // Hub.
+  std::string revision;            ///< "" : what follows the "@" of the model, else "main".
+  std::filesystem::path cache_dir;  ///< Empty: as huggingface_hub chooses it.
+  std::string token;               ///< Empty: as the environment says.
   bool offline = false;
+  /// Where huggingface_hub's variables (HF_HOME, HF_TOKEN, ...) are read: std::getenv in the program. Unset: nowhere.
+  std::function<const char*(const char*)> environment;
 
   std::filesystem::path onnxruntime;  ///< The library to validate with; empty: searched.
   const Log* log = nullptr;           ///< Messages and progress; nullptr: silent.

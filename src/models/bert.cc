@@ -229,8 +229,12 @@ struct BertForMultipleChoice : Module<BertConfig> {
 };
 
 Architecture arch() {
-  const auto inputs = [](const BertConfig& c) { return text_inputs(c.vocab_size, c.type_vocab_size); };
-  const auto choices = [](const BertConfig& c) { return text_inputs(c.vocab_size, c.type_vocab_size, true); };
+  const auto inputs = [](const BertConfig& c) {
+    return text_inputs({c.vocab_size, c.type_vocab_size, c.max_position_embeddings});
+  };
+  const auto choices = [](const BertConfig& c) {
+    return text_inputs({c.vocab_size, c.type_vocab_size, c.max_position_embeddings, true});
+  };
   return ArchBuilder<BertConfig>("bert")
       .prefix("bert")
       .may_be_unused({"cls", "qa_outputs", "classifier", "bert.pooler", "*.position_ids"})

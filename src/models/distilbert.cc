@@ -174,9 +174,11 @@ struct DistilBertForMultipleChoice : Module<DistilBertConfig> {
 };
 
 Architecture arch() {
-  const auto inputs = [](const DistilBertConfig& c) { return text_inputs(c.vocab_size, std::nullopt); };
+  const auto inputs = [](const DistilBertConfig& c) {
+    return text_inputs({c.vocab_size, std::nullopt, c.max_position_embeddings});
+  };
   const auto choices = [](const DistilBertConfig& c) {
-    return text_inputs(c.vocab_size, std::nullopt, true);
+    return text_inputs({c.vocab_size, std::nullopt, c.max_position_embeddings, true});
   };
   return ArchBuilder<DistilBertConfig>("distilbert")
       .prefix("distilbert")

@@ -45,16 +45,21 @@ std::vector<std::string> Architecture::task_names() const {
   return out;
 }
 
-std::vector<InputSpec> text_inputs(int64_t vocab_size, std::optional<int64_t> type_vocab_size, bool choices) {
+std::vector<InputSpec> text_inputs(const TextInputOptions& options) {
   std::vector<Axis> axes = {"batch_size", "sequence_length"};
-  if (choices) axes.insert(axes.begin() + 1, "num_choices");
-  const auto input = [&](const char* name, Fill fill) { return InputSpec{name, DType::i64, axes, fill}; };
-  std::vector<InputSpec> out = {input("input_ids", {Fill::Kind::ids, 0, static_cast<double>(vocab_size)}),
-                                input("attention_mask", {Fill::Kind::mask})};
-  if (type_vocab_size) {
-    out.push_back(
-        input("token_type_ids",
-              {Fill::Kind::ids, 0, static_cast<double>(std::clamp<int64_t>(*type_vocab_size, 1, 2))}));
+  if (options.choices) axes.insert(axes.begin() + 1, "num_choices");
+  std::map<std::string, int64_t> most;
+  if (options.max_length > 0) most["sequence_length"] = options.max_length;
+  const auto input = [&](const char* name, Fill fill) {
+    return InputSpec{name, DType::i64, axes, fill, most};
+  };
+  std::vector<InputSpec> out = {
+      input("input_ids", {Fill::Kind::ids, 0, static_cast<double>(options.vocab_size)}),
+      input("attention_mask", {Fill::Kind::mask})};
+  if (options.type_vocab_size) {
+    out.push_back(input(
+        "token_type_ids",
+        {Fill::Kind::ids, 0, static_cast<double>(std::clamp<int64_t>(*options.type_vocab_size, 1, 2))}));
   }
   return out;
 }

@@ -2,6 +2,7 @@
 // What an architecture registers: its model type, how its configuration is read, its tasks with their heads,
 // and the signature of each file that a task exports to.
 #include <functional>
+#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -35,6 +36,8 @@ struct InputSpec {
   DType dtype = DType::i64;
   std::vector<Axis> axes;
   Fill fill;
+  /// The largest size of a named axis that the model takes: {"sequence_length", 512}.
+  std::map<std::string, int64_t> most = {};
 };
 
 /// The inputs of a graph, by Optimum's names.
@@ -141,10 +144,15 @@ class ArchBuilder {
   std::function<std::vector<InputSpec>(const C&)> inputs_;
 };
 
-/// input_ids, attention_mask and, if asked for, token_type_ids over [batch_size, sequence_length], or over
-/// [batch_size, num_choices, sequence_length].
-std::vector<InputSpec> text_inputs(int64_t vocab_size, std::optional<int64_t> type_vocab_size,
-                                   bool choices = false);
+/// What the inputs of a text encoder depend on.
+struct TextInputOptions {
+  int64_t vocab_size = 0;
+  std::optional<int64_t> type_vocab_size;  ///< Nothing: the model takes no token_type_ids.
+  int64_t max_length = 0;                  ///< The longest sequence; 0: any.
+  bool choices = false;                    ///< [batch_size, num_choices, sequence_length]
+};
+/// input_ids, attention_mask and, if asked for, token_type_ids over [batch_size, sequence_length].
+std::vector<InputSpec> text_inputs(const TextInputOptions& options);
 
 /// [batch_size, num_choices, ...] -> [batch_size * num_choices, ...] for every input of rank 3.
 Inputs flatten_choices(const Inputs& in);
