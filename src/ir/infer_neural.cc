@@ -1,0 +1,159 @@
+// Convolution, pooling, resizing.
+#include <algorithm>
+
+#include "ir/infer.h"
+
+namespace ferry::ir {
+namespace {
+
+std::vector<int64_t> per_axis(Inference& in, std::string_view name, size_t count, int64_t otherwise) {
+  const auto values = in.node().get(name, std::vector<int64_t>(count, otherwise));
+  in.require(values.size() == count,
+             "a convolution attribute has another length than the input has spatial dimensions");
+  return values;
+}
+
+// The spatial size after a window of `kernel` moved over `size`.
+Dim window(Inference& in, const Dim& size, int64_t kernel, int64_t stride, int64_t dilation, int64_t pads,
+           bool ceil_mode) {
+  in.require(stride > 0 && dilation > 0, "strides and dilations are positive");
+  const std::string padding = in.node().get("auto_pad", std::string("NOTSET"));
+  if (padding == "SAME_UPPER" || padding == "SAME_LOWER") return (size + Dim(stride - 1)).floor_div(stride);
+  const Dim span = size + Dim((padding == "VALID" ? 0 : pads) - dilation * (kernel - 1) - 1 +
+                              (ceil_mode ? stride - 1 : 0));
+  return span.floor_div(stride) + Dim(1);
+}
+
+void convolution(Inference& in) {
+  const DType dtype = in.input(0).dtype;
+  in.require_same_dtype(0, 1);
+  if (!in.ranks_known(2)) return in.set(0, dtype);
+  const Shape& data = in.shape(0);
+  const Shape& weight = in.shape(1);
+  in.require(data.size() >= 3 && data.size() == weight.size(),
+             "Conv wants an input and a weight of the same rank, 3 or more");
+  const size_t spatial = data.size() - 2;
+  in.same(data[1], weight[1] * Dim(in.node().get("group", int64_t{1})),
+          "the weight is for another number of channels");
+  const auto strides = per_axis(in, "strides", spatial, 1);
+  const auto dilations = per_axis(in, "dilations", spatial, 1);
+  const auto pads = per_axis(in, "pads", 2 * spatial, 0);
+  Shape out{data[0], weight[0]};
+  for (size_t i = 0; i < spatial; ++i) {
+    in.require(weight[i + 2].is_constant(), "Conv with a kernel size that is not known");
+    out.push_back(window(in, data[i + 2], *weight[i + 2].constant(), strides[i], dilations[i],
+                         pads[i] + pads[i + spatial], false));
+  }
+  in.set(0, dtype, out);
+}
+
+void transposed_convolution(Inference& in) {
+  const DType dtype = in.input(0).dtype;
+  if (!in.ranks_known(2)) return in.set(0, dtype);
+  const Shape& data = in.shape(0);
+  const Shape& weight = in.shape(1);
+  in.require(data.size() >= 3 && data.size() == weight.size(),
+             "ConvTranspose wants an input and a weight of the same rank, 3 or more");
+  in.same(data[1], weight[0], "the weight is for another number of channels");
+  const size_t spatial = data.size() - 2;
+  const auto strides = per_axis(in, "strides", spatial, 1);
+  const auto dilations = per_axis(in, "dilations", spatial, 1);
+  const auto pads = per_axis(in, "pads", 2 * spatial, 0);
+  const auto extra = per_axis(in, "output_padding", spatial, 0);
+  Shape out{data[0], weight[1] * Dim(in.node().get("group", int64_t{1}))};
+  for (size_t i = 0; i < spatial; ++i) {
+    in.require(weight[i + 2].is_constant(), "ConvTranspose with a kernel size that is not known");
+    const int64_t reach =
+        dilations[i] * (*weight[i + 2].constant() - 1) + 1 + extra[i] - pads[i] - pads[i + spatial];
+    out.push_back((data[i + 2] - Dim(1)) * Dim(strides[i]) + Dim(reach));
+  }
+  in.set(0, dtype, out);
+}
+
+void pool(Inference& in) {
+  const DType dtype = in.input(0).dtype;
+  if (!in.input(0).shape) return in.set(0, dtype);
+  const Shape& data = in.shape(0);
+  in.require(data.size() >= 3, "pooling wants an input of rank 3 or more");
+  const size_t spatial = data.size() - 2;
+  const auto kernel = per_axis(in, "kernel_shape", spatial, 1);
+  const auto strides = per_axis(in, "strides", spatial, 1);
+  const auto dilations = per_axis(in, "dilations", spatial, 1);
+  const auto pads = per_axis(in, "pads", 2 * spatial, 0);
+  const bool ceil_mode = in.node().get("ceil_mode", int64_t{0}) != 0;
+  Shape out{data[0], data[1]};
+  for (size_t i = 0; i < spatial; ++i) {
+    out.push_back(
+        window(in, data[i + 2], kernel[i], strides[i], dilations[i], pads[i] + pads[i + spatial], ceil_mode));
+  }
+  in.set(0, dtype, out);
+  in.set(1, DType::i64, out);
+}
+
+void global_pool(Inference& in) {
+  if (!in.input(0).shape) return in.set(0, in.input(0).dtype);
+  Shape out = in.shape(0);
+  in.require(out.size() >= 2, "pooling wants an input with channels");
+  std::fill(out.begin() + 2, out.end(), Dim(1));
+  in.set(0, in.input(0).dtype, out);
+}
+
+void resize(Inference& in) {
+  const DType dtype = in.input(0).dtype;
+  if (!in.input(0).shape) return in.set(0, dtype);
+  Shape out = in.shape(0);
+  if (in.has_input(3)) {
+    const auto sizes = in.content(3);
+    const auto axes = in.node().get("axes", std::vector<int64_t>{});
+    if (sizes && axes.empty() && sizes->size() == out.size()) return in.set(0, dtype, *sizes);
+    if (sizes && sizes->size() == axes.size()) {
+      for (size_t i = 0; i < axes.size(); ++i) out[in.axis(axes[i], out.size())] = (*sizes)[i];
+      return in.set(0, dtype, out);
+    }
+  } else if (in.has_input(2) && in.input(2).is_weight()) {
+    const auto scales = in.input(2).weight->as_f32();
+    in.require(scales.size() == out.size(), "Resize with another number of scales than dimensions");
+    for (size_t i = 0; i < out.size(); ++i) {
+      const auto whole = static_cast<int64_t>(scales[i]);
+      if (static_cast<float>(whole) == scales[i]) {
+        out[i] = out[i] * Dim(whole);
+      } else if (out[i].is_constant()) {
+        out[i] = static_cast<int64_t>(static_cast<float>(*out[i].constant()) * scales[i]);
+      } else {
+        out[i] = in.unknown(0, i);
+      }
+    }
+    return in.set(0, dtype, out);
+  }
+  in.require(!in.strict(), "Resize to a size that is not known");
+  for (size_t i = 0; i < out.size(); ++i) out[i] = in.unknown(0, i);
+  in.set(0, dtype, out);
+}
+
+void grid_sample(Inference& in) {
+  if (!in.ranks_known(2)) return in.set(0, in.input(0).dtype);
+  const Shape& data = in.shape(0);
+  const Shape& grid = in.shape(1);
+  Shape out{data[0], data[1]};
+  out.insert(out.end(), grid.begin() + 1, grid.end() - 1);
+  in.set(0, in.input(0).dtype, out);
+}
+
+constexpr OpDef kOps[] = {
+    {"Conv", convolution},
+    {"ConvTranspose", transposed_convolution},
+    {"MaxPool", pool},
+    {"AveragePool", pool},
+    {"GlobalAveragePool", global_pool},
+    {"GlobalMaxPool", global_pool},
+    {"Resize", resize},
+    {"GridSample", grid_sample},
+};
+
+}  // namespace
+
+std::span<const OpDef> neural_ops() {
+  return kOps;
+}
+
+}  // namespace ferry::ir
