@@ -16,7 +16,9 @@
 namespace ferry::testing {
 namespace fs = std::filesystem;
 
-fs::path golden_folder() { return fs::path(FERRY_TEST_DATA) / "golden"; }
+fs::path golden_folder() {
+  return fs::path(FERRY_TEST_DATA) / "golden";
+}
 
 std::vector<std::string> golden_case_names() {
   std::vector<std::string> out;
@@ -60,12 +62,14 @@ std::vector<exporter::BuiltPart> GoldenCase::build() const {
 }
 
 std::string mismatch(const HostTensor& expected, const HostTensor& actual, double atol) {
-  if (expected.dims != actual.dims) return fmt::format("shape {} instead of {}", to_string(actual.dims), to_string(expected.dims));
+  if (expected.dims != actual.dims)
+    return fmt::format("shape {} instead of {}", to_string(actual.dims), to_string(expected.dims));
   const HostTensor wanted = expected.to_f32(), found = actual.to_f32();
   double worst = 0;
   size_t at = 0;
   for (size_t i = 0; i < wanted.count(); ++i) {
-    const double apart = std::abs(static_cast<double>(wanted.as<float>()[i]) - found.as<float>()[i]) - 1e-5 * std::abs(wanted.as<float>()[i]);
+    const double apart = std::abs(static_cast<double>(wanted.as<float>()[i]) - found.as<float>()[i]) -
+                         1e-5 * std::abs(wanted.as<float>()[i]);
     if (!(apart <= worst)) {
       worst = apart;
       at = i;

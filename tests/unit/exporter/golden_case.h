@@ -1,5 +1,6 @@
 #pragma once
-// One folder of tests/data/golden: a tiny checkpoint with the inputs and outputs that transformers computed for it.
+// One folder of tests/data/golden: a tiny checkpoint with the inputs and outputs that transformers computed
+// for it.
 #include <filesystem>
 #include <map>
 #include <string>

@@ -26,7 +26,8 @@ void check_runs(const GoldenCase& golden, double atol, const std::string& what,
     EXPECT_EQ(outputs.size(), golden.runs[i].outputs.size());
     for (const auto& [name, expected] : golden.runs[i].outputs) {
       ASSERT_TRUE(outputs.count(name)) << name;
-      EXPECT_EQ(mismatch(expected, outputs.at(name), atol), "") << what << ", run " << i << ", output " << name;
+      EXPECT_EQ(mismatch(expected, outputs.at(name), atol), "")
+          << what << ", run " << i << ", output " << name;
     }
   }
 }
@@ -36,7 +37,8 @@ TEST_P(Golden, InterpreterEqualsTransformers) {
   auto parts = golden.build();
   ASSERT_EQ(parts.size(), 1u);
   const reference::Interpreter interpreter(parts[0].graph);
-  check_runs(golden, golden.atol, "interpreter", [&](const TensorMap& inputs) { return interpreter.run(inputs); });
+  check_runs(golden, golden.atol, "interpreter",
+             [&](const TensorMap& inputs) { return interpreter.run(inputs); });
 }
 
 TEST_P(Golden, OnnxRuntimeEqualsTransformersAtEveryOpset) {
@@ -58,7 +60,8 @@ TEST_P(Golden, OnnxRuntimeEqualsTransformersAtEveryOpset) {
     check_runs(golden, golden.atol, fmt::format("opset {}", opset), [&](const TensorMap& inputs) {
       TensorMap out;
       auto results = session.run(inputs);
-      for (size_t i = 0; i < results.size(); ++i) out.emplace(session.outputs()[i].name, std::move(results[i]));
+      for (size_t i = 0; i < results.size(); ++i)
+        out.emplace(session.outputs()[i].name, std::move(results[i]));
       return out;
     });
     fs::remove_all(folder);
@@ -67,7 +70,8 @@ TEST_P(Golden, OnnxRuntimeEqualsTransformersAtEveryOpset) {
 
 INSTANTIATE_TEST_SUITE_P(All, Golden, ::testing::ValuesIn(golden_case_names()), [](const auto& info) {
   std::string name = info.param;
-  std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
   return name;
 });
 
