@@ -75,7 +75,8 @@ bool has_allow_zero(const Lowering& at) {
 Tensors reshape(const Lowering& at) {
   const bool zero_is_zero = at.node.get("allowzero", int64_t{0}) != 0;
   if (zero_is_zero) {
-    for (const int64_t dim : *at.constants(1)) {
+    const auto dims = at.constants(1);
+    for (const int64_t dim : *dims) {
       if (dim == 0) at.unsupported("it reshapes to a dimension of 0 (allowzero)");
     }
   }
