@@ -7,6 +7,8 @@ find_package(CLI11 REQUIRED)
 find_package(Eigen3 REQUIRED NO_MODULE)
 find_package(Protobuf REQUIRED)
 find_package(PkgConfig REQUIRED)
+find_package(CURL REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 
 # ONNX Runtime: headers only. The library is opened at run time (src/ort), so one program serves every
 # version from 1.21 on.

@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "tensor/convert.h"
+#include "tensor/transpose.h"
 
 namespace ferry {
 
@@ -117,28 +118,6 @@ void gather(size_t element, const std::byte* from, int64_t stride, uint64_t coun
   }
 }
 
-// out[r][c] = from[r * row_stride + c * column_stride] where neighbouring rows are closer than neighbouring
-// columns: walked in blocks that stay in the cache.
-template <typename T>
-void gather_block(const std::byte* from, int64_t row_stride, int64_t column_stride, int64_t rows,
-                  int64_t columns, std::byte* out) {
-  constexpr int64_t kBlock = 32;
-  const auto* in = reinterpret_cast<const char*>(from);
-  auto* to = reinterpret_cast<char*>(out);
-  for (int64_t c0 = 0; c0 < columns; c0 += kBlock) {
-    const int64_t c1 = std::min(c0 + kBlock, columns);
-    for (int64_t r0 = 0; r0 < rows; r0 += kBlock) {
-      const int64_t r1 = std::min(r0 + kBlock, rows);
-      for (int64_t r = r0; r < r1; ++r) {
-        for (int64_t c = c0; c < c1; ++c) {
-          std::memcpy(to + (r * columns + c) * static_cast<int64_t>(sizeof(T)),
-                      in + (r * row_stride + c * column_stride) * static_cast<int64_t>(sizeof(T)), sizeof(T));
-        }
-      }
-    }
-  }
-}
-
 struct View final : Node {
   std::shared_ptr<const ByteSource> source;
   uint64_t offset = 0;  // Bytes.
@@ -194,10 +173,9 @@ struct View final : Node {
 
   static void copy_rows(size_t element, const std::byte* from, int64_t row_stride, int64_t column_stride,
                         int64_t rows, int64_t columns, std::byte* out) {
-    if (column_stride > row_stride && element == 4)
-      return gather_block<uint32_t>(from, row_stride, column_stride, rows, columns, out);
-    if (column_stride > row_stride && element == 2)
-      return gather_block<uint16_t>(from, row_stride, column_stride, rows, columns, out);
+    const StridedMatrix matrix{from, rows, columns, row_stride, column_stride};
+    if (column_stride > row_stride && element == 4) return copy_transposed_4(matrix, out);
+    if (column_stride > row_stride && element == 2) return copy_transposed_2(matrix, out);
     for (int64_t r = 0; r < rows; ++r) {
       gather(element, from + static_cast<uint64_t>(r * row_stride) * element, column_stride,
              static_cast<uint64_t>(columns), out + static_cast<uint64_t>(r * columns) * element);
@@ -685,6 +663,22 @@ std::optional<FileRange> Weight::file_range() const {
   const auto* view = dynamic_cast<const View*>(node_.get());
   if (view == nullptr || !view->is_row_major() || view->source->file().empty()) return std::nullopt;
   return FileRange{view->source->file(), view->offset, size_bytes()};
+}
+
+std::optional<std::pair<Weight, std::vector<int64_t>>> Weight::untransposed() const {
+  const auto* view = dynamic_cast<const View*>(node_.get());
+  if (view == nullptr || bits_of(dtype()) < 8) return std::nullopt;
+  // Axes from the farthest apart to the nearest are the order in which the bytes lie.
+  std::vector<int64_t> order(dims().size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    return view->strides[static_cast<size_t>(a)] > view->strides[static_cast<size_t>(b)];
+  });
+  Weight straight = transpose(order);
+  if (!straight.stored_bytes()) return std::nullopt;
+  std::vector<int64_t> back(order.size());
+  for (size_t i = 0; i < order.size(); ++i) back[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
+  return std::pair(std::move(straight), std::move(back));
 }
 
 std::string Weight::key() const {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tensor/dtype.h"
@@ -96,6 +97,9 @@ class Weight {
   [[nodiscard]] std::optional<std::span<const std::byte>> stored_bytes() const;
   /// Where they lie, if the source is a file.
   [[nodiscard]] std::optional<FileRange> file_range() const;
+  /// If this weight is a permutation of such a range: the range's weight, and the permutation that gives this
+  /// one back.
+  [[nodiscard]] std::optional<std::pair<Weight, std::vector<int64_t>>> untransposed() const;
   /// Equal keys mean equal bytes, dtype and dims (the reverse does not hold).
   [[nodiscard]] std::string key() const;
 

@@ -1,0 +1,127 @@
+#include "exporter/example_inputs.h"
+
+#include <algorithm>
+#include <random>
+
+#include "base/error.h"
+#include "tensor/convert.h"
+
+namespace ferry::exporter {
+namespace {
+
+int64_t asked_size(const std::string& axis, const ShapeOptions& shapes) {
+  const std::map<std::string, int64_t, std::less<>> sizes = {
+      {"batch_size", shapes.batch_size},
+      {"sequence_length", shapes.sequence_length},
+      {"num_choices", shapes.num_choices},
+      {"width", shapes.width},
+      {"height", shapes.height},
+      {"num_channels", shapes.num_channels},
+      {"feature_size", shapes.feature_size},
+      {"nb_max_frames", shapes.nb_max_frames},
+      {"point_batch_size", shapes.point_batch_size},
+      {"audio_sequence_length", shapes.audio_sequence_length},
+      {"nb_points_per_image", shapes.nb_points_per_image},
+      {"visual_seq_length", shapes.visual_seq_length}};
+  const auto found = sizes.find(axis);
+  check_internal(found != sizes.end(), "no example size for the axis " + axis);
+  return found->second;
+}
+
+// std's distributions differ between libraries; these do not.
+class Random {
+ public:
+  explicit Random(uint32_t seed) : engine_(seed) {}
+  int64_t below(int64_t limit) {
+    return static_cast<int64_t>((static_cast<uint64_t>(engine_()) << 16 ^ engine_()) %
+                                static_cast<uint64_t>(limit));
+  }
+  double unit() { return engine_() / 4294967296.0; }
+
+ private:
+  std::mt19937 engine_;
+};
+
+// 1 = attend. The first row is whole, the others are padded.
+std::vector<int64_t> mask_values(const Dims& dims, bool at_end, Random& random) {
+  const int64_t length = dims.back();
+  std::vector<int64_t> out(static_cast<size_t>(element_count(dims)), 1);
+  for (size_t row = 1; length > 1 && row * static_cast<size_t>(length) < out.size(); ++row) {
+    const int64_t padding = 1 + random.below(length - 1);
+    const auto begin =
+        out.begin() + static_cast<std::ptrdiff_t>(row) * length + (at_end ? length - padding : 0);
+    std::fill(begin, begin + padding, 0);
+  }
+  return out;
+}
+
+HostTensor filled(const nn::InputSpec& spec, const Dims& dims, bool padded_at_end, Random& random) {
+  const auto count = static_cast<size_t>(element_count(dims));
+  const bool floating = is_floating(spec.dtype);
+  std::vector<int64_t> integers(floating ? 0 : count, 0);
+  std::vector<float> floats(floating ? count : 0, 0.0f);
+  switch (spec.fill.kind) {
+    case nn::Fill::Kind::ids:
+      for (auto& value : integers)
+        value = static_cast<int64_t>(spec.fill.low) +
+                random.below(static_cast<int64_t>(spec.fill.high - spec.fill.low));
+      break;
+    case nn::Fill::Kind::mask:
+      integers = mask_values(dims, padded_at_end, random);
+      break;
+    case nn::Fill::Kind::uniform:
+      for (auto& value : floats)
+        value = static_cast<float>(spec.fill.low + (spec.fill.high - spec.fill.low) * random.unit());
+      break;
+    case nn::Fill::Kind::zeros:
+      break;
+  }
+  if (!floating) return HostTensor::i64(dims, integers);
+  const HostTensor made = HostTensor::f32(dims, floats);
+  return spec.dtype == DType::f32 ? made : made.to_floating(spec.dtype);
+}
+
+}  // namespace
+
+AxisSizes first_sizes(const std::vector<nn::InputSpec>& inputs, const ShapeOptions& shapes) {
+  AxisSizes sizes;
+  for (const auto& input : inputs) {
+    for (const auto& axis : input.axes) {
+      const auto* name = std::get_if<std::string>(&axis);
+      if (name == nullptr) continue;
+      int64_t size = asked_size(*name, shapes);
+      if (const auto most = input.most.find(*name); most != input.most.end())
+        size = std::min(size, most->second);
+      sizes[*name] = size;
+    }
+  }
+  return sizes;
+}
+
+AxisSizes second_sizes(const AxisSizes& first) {
+  AxisSizes sizes = first;
+  for (auto& [name, size] : sizes) {
+    if (name == "batch_size") {
+      ++size;
+    } else {
+      size = std::max<int64_t>(1, (size * 2 + 1) / 5);
+    }
+  }
+  return sizes;
+}
+
+TensorMap example_inputs(const std::vector<nn::InputSpec>& inputs, const AxisSizes& sizes, uint32_t seed) {
+  Random random(seed);
+  TensorMap out;
+  for (const auto& input : inputs) {
+    Dims dims;
+    for (const auto& axis : input.axes) {
+      const auto* name = std::get_if<std::string>(&axis);
+      dims.push_back(name != nullptr ? sizes.at(*name) : std::get<int64_t>(axis));
+    }
+    out.emplace(input.name, filled(input, dims, seed % 2 == 0, random));
+  }
+  return out;
+}
+
+}  // namespace ferry::exporter

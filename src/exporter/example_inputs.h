@@ -1,0 +1,26 @@
+#pragma once
+// Inputs to compare two computations on.
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "ferry/export.h"
+#include "nn/architecture.h"
+#include "tensor/host_tensor.h"
+
+namespace ferry::exporter {
+
+using TensorMap = std::map<std::string, HostTensor>;
+using AxisSizes = std::map<std::string, int64_t, std::less<>>;
+
+/// Sizes of the named axes of `inputs`, as the shape flags give them, capped by what the model takes.
+AxisSizes first_sizes(const std::vector<nn::InputSpec>& inputs, const ShapeOptions& shapes);
+/// Other sizes, so that nothing that was baked in can pass: another batch, a shorter sequence.
+AxisSizes second_sizes(const AxisSizes& first);
+
+/// Random values, the same for the same seed. Masks have padding of another length in each row: at the end of
+/// the row for an even seed, at its start for an odd one.
+TensorMap example_inputs(const std::vector<nn::InputSpec>& inputs, const AxisSizes& sizes, uint32_t seed);
+
+}  // namespace ferry::exporter

@@ -1,0 +1,36 @@
+#pragma once
+// Where a model lies and what kind of thing it is, decided before any weight is looked at.
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "ferry/export.h"
+#include "models/registry.h"
+#include "models/sentence_transformers.h"
+
+namespace ferry::exporter {
+
+struct ModelSource {
+  std::filesystem::path folder;  ///< Of config.json and the weights.
+  std::filesystem::path
+      root;  ///< Of the model: `folder`, or above it for a subfolder or a sentence-transformers module.
+  std::shared_ptr<const nlohmann::ordered_json> config;
+  std::string model_type;
+  std::string library;  ///< "transformers", "sentence_transformers"
+  std::vector<models::SentenceModule>
+      modules;  ///< Of a sentence-transformers folder, after the transformer itself.
+};
+
+/// Finds the folder (a local one wins over a hub id), reads config.json and decides the library.
+/// Errors: Error{not_found}, Error{invalid_file}, Error{invalid_config}, Error{unsupported}, and those of the
+/// Hub.
+ModelSource open_source(const MainExportOptions& options, const Log& log);
+
+/// The canonical task to export: `asked`, or with "auto" what the configuration says. Logs an automatic
+/// choice. Errors: Error{unsupported} that lists the tasks of the architecture.
+std::string select_task(const std::string& asked, const ModelSource& source,
+                        const nn::Architecture& architecture, const Log& log);
+
+}  // namespace ferry::exporter

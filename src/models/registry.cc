@@ -1,0 +1,51 @@
+#include "models/registry.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "models/bert.h"
+#include "models/distilbert.h"
+
+namespace ferry::models {
+
+Registry Registry::builtin() {
+  Registry registry;
+  registry.add(bert::arch());
+  registry.add(distilbert::arch());
+  return registry;
+}
+
+void Registry::add(nn::Architecture architecture) {
+  const auto at = std::lower_bound(architectures_.begin(), architectures_.end(), architecture,
+                                   [](const auto& a, const auto& b) { return a.model_type < b.model_type; });
+  if (at != architectures_.end() && at->model_type == architecture.model_type) {
+    *at = std::move(architecture);
+  } else {
+    architectures_.insert(at, std::move(architecture));
+  }
+}
+
+const nn::Architecture* Registry::find(std::string_view model_type) const {
+  const auto found =
+      std::find_if(architectures_.begin(), architectures_.end(),
+                   [&](const auto& architecture) { return architecture.model_type == model_type; });
+  return found == architectures_.end() ? nullptr : &*found;
+}
+
+const nn::Architecture& Registry::get(std::string_view model_type) const {
+  if (const auto* found = find(model_type)) return *found;
+  const auto known = model_types();
+  const auto near = nearest(model_type, known);
+  Error error(ErrorCode::unsupported, "model_type \"" + printable(model_type, 80) + "\" is not supported");
+  error.with_hint(near.empty() ? "supported: " + join(known, ", ", 200) : "nearest supported: " + join(near));
+  throw error;
+}
+
+std::vector<std::string> Registry::model_types() const {
+  std::vector<std::string> out;
+  for (const auto& architecture : architectures_) out.push_back(architecture.model_type);
+  return out;
+}
+
+}  // namespace ferry::models

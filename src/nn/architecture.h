@@ -1,0 +1,174 @@
+#pragma once
+// What an architecture registers: its model type, how its configuration is read, its tasks with their heads,
+// and the signature of each file that a task exports to.
+#include <functional>
+#include <map>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/log.h"
+#include "nn/config.h"
+#include "nn/module.h"
+
+namespace ferry::nn {
+
+/// How example values for an input are made, for validation.
+struct Fill {
+  enum class Kind {
+    ids,      ///< Whole numbers in [low, high).
+    mask,     ///< 1 ... 1 0 ... 0: padding at the end of a row, of another length in each row.
+    uniform,  ///< Numbers in [low, high).
+    zeros,
+  } kind = Kind::zeros;
+  double low = 0, high = 1;
+};
+
+/// One axis of an input: a name that stays symbolic, or a fixed size.
+using Axis = std::variant<std::string, int64_t>;
+
+struct InputSpec {
+  std::string name;
+  DType dtype = DType::i64;
+  std::vector<Axis> axes;
+  Fill fill;
+  /// The largest size of a named axis that the model takes: {"sequence_length", 512}.
+  std::map<std::string, int64_t> most = {};
+};
+
+/// The inputs of a graph, by Optimum's names.
+class Inputs {
+ public:
+  void add(std::string name, Tensor tensor) { tensors_.emplace_back(std::move(name), tensor); }
+  void set(std::string_view name, Tensor tensor);
+  /// Errors: Error{internal} if there is no such input.
+  [[nodiscard]] const Tensor& operator[](std::string_view name) const;
+  /// The input, or an empty tensor.
+  [[nodiscard]] Tensor find(std::string_view name) const;
+  [[nodiscard]] const std::vector<std::pair<std::string, Tensor>>& all() const { return tensors_; }
+
+ private:
+  std::vector<std::pair<std::string, Tensor>> tensors_;
+};
+
+/// The results of a graph, by Optimum's names, in order.
+using Outputs = std::vector<std::pair<std::string, Tensor>>;
+
+/// A configuration that was read, type-erased: definitions are templates over their own struct.
+using AnyConfig = std::shared_ptr<const void>;
+
+/// One file that a task exports to.
+struct ModelPart {
+  std::string file;  ///< "model.onnx"
+  std::function<std::vector<InputSpec>(const AnyConfig&)> inputs;
+  std::function<Outputs(const Scope& root, const AnyConfig&, const Inputs&)> forward;
+};
+
+struct TaskEntry {
+  std::string task;      ///< Canonical, with -with-past where it applies.
+  std::string hf_class;  ///< transformers' class: "BertForQuestionAnswering".
+  std::vector<ModelPart> parts;
+};
+
+struct Architecture {
+  std::string model_type;
+  /// Where the body of a model with a head lies ("bert"): a checkpoint of the body alone lacks it.
+  std::string base_model_prefix;
+  std::vector<TaskEntry> tasks;
+  std::function<AnyConfig(ConfigReader&)> read_config;
+  /// Checkpoint names (prefixes ending in "." or whole names) that are fine to be left over: the other tasks'
+  /// heads.
+  std::vector<std::string> may_be_unused;
+
+  [[nodiscard]] const TaskEntry* find_task(std::string_view canonical) const;
+  [[nodiscard]] std::vector<std::string> task_names() const;
+};
+
+/// Fluent construction of an Architecture over a configuration struct `C` that has `explicit
+/// C(ConfigReader&)`.
+template <typename C>
+class ArchBuilder {
+ public:
+  explicit ArchBuilder(std::string model_type) {
+    made_.model_type = std::move(model_type);
+    made_.read_config = [](ConfigReader& reader) -> AnyConfig { return std::make_shared<const C>(reader); };
+  }
+  ArchBuilder& prefix(std::string name) {
+    made_.base_model_prefix = std::move(name);
+    return *this;
+  }
+  ArchBuilder& may_be_unused(std::vector<std::string> names) {
+    made_.may_be_unused = std::move(names);
+    return *this;
+  }
+  /// The inputs of the tasks that follow.
+  ArchBuilder& inputs(std::function<std::vector<InputSpec>(const C&)> inputs) {
+    inputs_ = std::move(inputs);
+    return *this;
+  }
+  /// A task of one file, model.onnx, whose graph is Model(scope, config)(inputs) with the scope at the root.
+  template <typename Model>
+  ArchBuilder& task(std::string name, std::string hf_class) {
+    return add_task<Model>(std::move(name), std::move(hf_class), "");
+  }
+  /// The same for the body alone, which lies at the base model prefix.
+  template <typename Model>
+  ArchBuilder& body(std::string name, std::string hf_class) {
+    return add_task<Model>(std::move(name), std::move(hf_class), made_.base_model_prefix);
+  }
+  operator Architecture() const { return made_; }  // NOLINT(google-explicit-constructor): the row itself.
+
+ private:
+  template <typename Model>
+  ArchBuilder& add_task(std::string name, std::string hf_class, const std::string& place) {
+    ModelPart part{"model.onnx", erase(inputs_),
+                   [place](const Scope& root, const AnyConfig& config, const Inputs& in) -> Outputs {
+                     const Model model(place.empty() ? root : root / place,
+                                       *static_cast<const C*>(config.get()));
+                     return model(in);
+                   }};
+    made_.tasks.push_back({std::move(name), std::move(hf_class), {std::move(part)}});
+    return *this;
+  }
+  static std::function<std::vector<InputSpec>(const AnyConfig&)> erase(
+      std::function<std::vector<InputSpec>(const C&)> typed) {
+    return [typed = std::move(typed)](const AnyConfig& config) {
+      return typed(*static_cast<const C*>(config.get()));
+    };
+  }
+  Architecture made_;
+  std::function<std::vector<InputSpec>(const C&)> inputs_;
+};
+
+/// What the inputs of a text encoder depend on.
+struct TextInputOptions {
+  int64_t vocab_size = 0;
+  std::optional<int64_t> type_vocab_size;  ///< Nothing: the model takes no token_type_ids.
+  int64_t max_length = 0;                  ///< The longest sequence; 0: any.
+  bool choices = false;                    ///< [batch_size, num_choices, sequence_length]
+};
+/// input_ids, attention_mask and, if asked for, token_type_ids over [batch_size, sequence_length].
+std::vector<InputSpec> text_inputs(const TextInputOptions& options);
+
+/// [batch_size, num_choices, ...] -> [batch_size * num_choices, ...] for every input of rank 3.
+Inputs flatten_choices(const Inputs& in);
+/// logits [batch_size * num_choices, 1] -> [batch_size, num_choices]
+Tensor unflatten_choices(const Tensor& logits, const Inputs& in);
+
+/// logits [B, S, 2] -> start_logits, end_logits [B, S] of a question answering head.
+Outputs span_logits(const Tensor& logits);
+
+/// Checkpoint names as definitions ask for them: LayerNorm.gamma/beta become weight/bias, and a checkpoint of
+/// the body alone gains the base model prefix. Decided from the set of names, before anything is built.
+StateDict canonical_names(const StateDict& state, const Architecture& architecture);
+
+/// What to do about tensors that no module asked for: those inside the body would change the numbers, and
+/// throw Error{unused_tensor} (all of them in one message); those known to belong to other heads are fine;
+/// the rest is a warning.
+void check_unused(const Build& build, const Architecture& architecture, const Log& log);
+
+}  // namespace ferry::nn
