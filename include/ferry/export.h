@@ -12,6 +12,10 @@
 
 namespace ferry {
 
+namespace models {
+class Registry;
+}
+
 /// Sizes of the example inputs that a model is validated with, and of the graph itself without dynamic axes.
 struct ShapeOptions {
   int64_t batch_size = 2;
@@ -100,6 +104,8 @@ struct ExportReport {
 /// Nothing that looks finished is in the output folder before validation passed; an older export stays whole on failure.
 /// Errors: Error of every code; Error{validation_failed} if the numbers differ by more than the tolerance.
 ExportReport main_export(const MainExportOptions& options);
+/// The same with architectures of one's own beside ferry's (models/registry.h).
+ExportReport main_export(const MainExportOptions& options, const models::Registry& registry);
 
 /// What `ferry inspect` shows.
 struct InputOutput {

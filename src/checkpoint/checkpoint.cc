@@ -10,6 +10,7 @@
 #include "checkpoint/choose.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/shard_index.h"
+#include "checkpoint/torch_file.h"
 
 namespace ferry {
 namespace {
@@ -20,6 +21,8 @@ TensorFile read_one(WeightsKind kind, const fs::path& path) {
   switch (kind) {
     case WeightsKind::safetensors:
       return read_safetensors(file_source(path), path.string());
+    case WeightsKind::pytorch:
+      return read_torch(file_source(path), path.string());
     default:
       throw Error(ErrorCode::unsupported, fmt::format("{}: this format is not read yet", path.string()));
   }
@@ -42,6 +45,7 @@ Checkpoint read_choice(const WeightsChoice& choice) {
     out.state.tensors = std::move(file.tensors);
     out.format = file.format;
     out.metadata = std::move(file.metadata);
+    out.warnings = std::move(file.warnings);
     out.files.push_back({choice.path, file.format});
     out.state.origin = choice.path.string();
   }

@@ -128,6 +128,7 @@ Shards read_shards(const std::filesystem::path& index_file,
       out.metadata = std::move(file.metadata);
     }
     out.paths.push_back(path);
+    out.warnings.insert(out.warnings.end(), file.warnings.begin(), file.warnings.end());
     if (take_tensors(file, wanted, path, index_file, out) == file.tensors.size()) continue;
     for (const auto& [key, weight] : file.tensors) {
       if (out.tensors.find(key) == out.tensors.end()) unlisted.push_back(key);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tensor/weight.h"
 
@@ -16,6 +17,7 @@ struct TensorFile {
   std::string format;  ///< As CheckpointFile::format.
   TensorMap tensors;   ///< Under the names and in the layout that the file gives.
   std::map<std::string, std::string> metadata;
+  std::vector<std::string> warnings;  ///< For the user; each a sentence.
 };
 
 /// The bytes of a file, mapped. The mapping lives as long as the source.

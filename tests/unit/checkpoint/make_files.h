@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,6 +66,32 @@ inline std::shared_ptr<const ByteSource> bytes_of(std::string_view text) {
 inline std::string to_text(const Weight& weight) {
   const auto bytes = weight.bytes();
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+inline std::filesystem::path data(const std::string& name) {
+  return std::filesystem::path(FERRY_TEST_DATA) / "checkpoint" / name;
+}
+
+inline std::string read_file(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+using Tensors = std::map<std::string, Weight, std::less<>>;
+
+/// Expects the same names, each with the same dtype, dims and bytes.
+inline void expect_same_tensors(const Tensors& got, const Tensors& wanted) {
+  for (const auto& [name, weight] : wanted) {
+    const auto found = got.find(name);
+    if (found == got.end()) {
+      ADD_FAILURE() << "no tensor " << name;
+      continue;
+    }
+    EXPECT_EQ(to_string(found->second.dtype()), to_string(weight.dtype())) << name;
+    EXPECT_EQ(found->second.dims(), weight.dims()) << name;
+    EXPECT_TRUE(found->second.bytes() == weight.bytes()) << name << ": the bytes differ";
+  }
+  for (const auto& [name, weight] : got) EXPECT_TRUE(wanted.count(name)) << "an additional tensor " << name;
 }
 
 /// Expects `body` to throw Error with this code and a what() that holds `text`: refused for the stated
