@@ -30,7 +30,7 @@ def pypi(cache, package, source=False):
     if not folder.exists():
         tmp = cache / "tmp" / package
         tmp.mkdir(parents=True, exist_ok=True)
-        extra = ["--no-binary", ":all:", "--no-build-isolation"] if source else []
+        extra = ["--no-binary", ":all:"] if source else []
         subprocess.run(["python3", "-m", "pip", "download", "-q", "--no-deps", "--disable-pip-version-check", *extra, "-d", str(tmp), package], check=True)
         file = next(tmp.iterdir())
         folder.mkdir(parents=True)

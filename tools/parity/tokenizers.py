@@ -13,23 +13,19 @@ import pathlib
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-sys.path = [p for p in sys.path if p]
+# This file has the name of the package: its folder must not come first while the package is imported.
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path = [p for p in sys.path if os.path.abspath(p or ".") != HERE]
+import tokenizers as hf  # noqa: E402
 
+sys.path.append(HERE)
 import tokenizer_lines as generator  # noqa: E402
 import tokenizer_vocabularies as vocabularies  # noqa: E402
 
 
 def reference(folder, texts):
-    # This file has the name of the package; keep its folder out of the way.
-    here = os.path.dirname(os.path.abspath(__file__))
-    saved = list(sys.path)
-    sys.path = [p for p in sys.path if os.path.abspath(p) != here]
-    sys.modules.pop("tokenizers", None)
-    import tokenizers
-    sys.path = saved
-    assert tokenizers.__version__ == "0.22.2", tokenizers.__version__
-    t = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    assert hf.__version__ == "0.22.2", hf.__version__
+    t = hf.Tokenizer.from_file(str(folder / "tokenizer.json"))
     t.no_truncation()
     t.no_padding()
     return t, t.encode_batch(texts)
