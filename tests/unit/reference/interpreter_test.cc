@@ -97,7 +97,14 @@ TEST(Interpreter, ErrorsNameTheNodeAndItsInputs) {
   EXPECT_ERROR((void)Interpreter(graph).run(
                    {{"a", HostTensor::f32({2}, {1, 2})}, {"b", HostTensor::f32({3}, {1, 2, 3})}}),
                ErrorCode::shape_mismatch,
-               "/Add (Add): shapes [2] and [3] do not broadcast: inputs ([2], [3])");
+               "shapes [2] and [3] do not broadcast: inputs ([2], [3]) (computing /Add (Add))");
+}
+
+TEST(Interpreter, SizesThatNoMemoryHoldsAreErrors) {
+  for (const std::vector<int64_t>& dims :
+       {std::vector<int64_t>{int64_t{1} << 45}, std::vector<int64_t>{int64_t{1} << 40, int64_t{1} << 40}}) {
+    EXPECT_ERROR((void)test::evaluate({"ConstantOfShape", {test::ints(dims)}}), ErrorCode::runtime, "memory");
+  }
 }
 
 TEST(Interpreter, ChecksWhatInferenceSaid) {
