@@ -137,7 +137,8 @@ size_t Tensor::checked_count(const Dims& dims, size_t element_bytes) {
     require_memory(next.has_value(), dims);
     count = *next;
   }
-  require_memory(count <= (uint64_t{1} << 60) / element_bytes, dims);
+  constexpr uint64_t kMostBytes = uint64_t{1} << 44;  // More than any machine has.
+  require_memory(count <= kMostBytes / element_bytes, dims);
   return static_cast<size_t>(count);
 }
 
