@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <unordered_map>
 
 #include "base/error.h"
@@ -154,15 +155,31 @@ class GraphReader {
     return value;
   }
 
-  // Our inference does not know every form of every old operator: what it refuses stays as declared.
+  // Our inference does not know every form of every old operator: what it refuses stays as declared. Names
+  // that the file gives to dimensions stay, too.
   void infer(ir::Node& node) const {
     if (!context_.options.infer_shapes) return;
+    std::vector<std::optional<ir::Shape>> declared;
+    for (const ir::Value* output : node.outputs)
+      declared.push_back(output != nullptr ? output->shape : std::nullopt);
     try {
       ir::infer(node, false);
     } catch (const Error& error) {
       if (context_.options.log != nullptr)
         context_.options.log->debug(fmt::format("shape inference stops: {}", error.what()));
     }
+    for (size_t i = 0; i < declared.size(); ++i) {
+      if (declared[i]) node.outputs[i]->shape = merged(*declared[i], node.outputs[i]->shape);
+    }
+  }
+
+  static ir::Shape merged(ir::Shape declared, const std::optional<ir::Shape>& inferred) {
+    if (!inferred || inferred->size() != declared.size()) return declared;
+    for (size_t i = 0; i < declared.size(); ++i) {
+      const auto name = declared[i].symbol_name();
+      if (name && name->starts_with('?')) declared[i] = (*inferred)[i];
+    }
+    return declared;
   }
 
   // A Constant whose result is a tensor that a Weight can hold.
