@@ -96,13 +96,13 @@ struct Exporter {
     check_shapes(options.shapes);
     dtype = parse_dtype(options.dtype);
     report.opset = checked_opset(options.opset, log);
-    source = open_source(options, log);
+    source = exporter::open_source(options, log);
     const nn::Architecture& architecture = registry.get(source.model_type);
     report.model_type = source.model_type;
     report.library = source.library;
-    report.task = select_task(options.task, source, architecture, log);
+    report.task = exporter::select_task(options.task, source, architecture, log);
     open_weights();
-    auto parts = build_model(source, architecture, report.task, checkpoint,
+    auto parts = exporter::build_model(source, architecture, report.task, checkpoint,
                              {dtype, options.dynamic_axes, options.shapes}, log);
     export_parts(parts);
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -135,7 +135,7 @@ struct Exporter {
     StagingFolder staging(options.output);
     const auto locations = stage_in_place_weights(staging);
     for (auto& part : parts) export_part(part, staging, locations);
-    if (!into_source) report.copied = stage_side_files(source, dtype, staging);
+    if (!into_source) report.copied = exporter::stage_side_files(source, dtype, staging);
     staging.commit(models);
   }
 

@@ -17,7 +17,8 @@ size_t expose_stored_weights(ir::Graph& graph) {
     ir::Value*& source = stored[straight->first.key()];
     if (source == nullptr) source = graph.add_weight(value->name, std::move(straight->first));
     const ir::NameScope scope(graph, "/" + value->name);
-    ir::Value* transposed = graph.add_node("Transpose", {source}, {{"perm", std::move(straight->second)}}).outputs[0];
+    ir::Value* transposed =
+        graph.add_node("Transpose", {source}, {{"perm", std::move(straight->second)}}).outputs[0];
     graph.replace_uses(value, transposed);
     ++count;
   }

@@ -6,11 +6,19 @@ namespace {
 
 namespace op = ir::op;
 
+// A reduction over no axes: what is done to each element is done, and nothing is summed up.
+Tensor of_single_elements(std::string_view op_type, const Tensor& x) {
+  if (op_type == "ReduceL1" || op_type == "ReduceL2") return op::unary("Abs", x);
+  if (op_type == "ReduceSumSquare") return op::mul(x, x);
+  if (op_type == "ReduceLogSum") return op::unary("Log", x);
+  return op::unary("Identity", x);
+}
+
 Tensors axes_to_attribute(const Lowering& at) {
   const auto axes = at.constants(1);
   const bool all = !axes || axes->empty();
   if (all && at.node.get("noop_with_empty_axes", int64_t{0}) != 0)
-    return {op::unary("Identity", at.input(0))};
+    return {of_single_elements(at.node.op_type, at.input(0))};
   at.drop("noop_with_empty_axes");
   at.drop_input(1);
   if (!all) at.node.attributes["axes"] = *axes;

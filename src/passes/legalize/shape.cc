@@ -1,4 +1,5 @@
 // Operators that describe and move elements.
+#include <algorithm>
 #include <limits>
 
 #include "passes/legalize/lowering.h"
@@ -73,12 +74,10 @@ bool has_allow_zero(const Lowering& at) {
   return at.node.attributes.count("allowzero") > 0;
 }
 Tensors reshape(const Lowering& at) {
-  const bool zero_is_zero = at.node.get("allowzero", int64_t{0}) != 0;
-  if (zero_is_zero) {
+  if (at.node.get("allowzero", int64_t{0}) != 0) {
     const auto dims = at.constants(1);
-    for (const int64_t dim : *dims) {
-      if (dim == 0) at.unsupported("it reshapes to a dimension of 0 (allowzero)");
-    }
+    if (dims && std::find(dims->begin(), dims->end(), 0) != dims->end())
+      at.unsupported("it reshapes to a dimension of 0 (allowzero)");
   }
   at.drop("allowzero");
   return {};
