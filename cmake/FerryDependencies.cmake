@@ -9,6 +9,7 @@ find_package(Protobuf REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(CURL REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+pkg_check_modules(HDF5 REQUIRED IMPORTED_TARGET hdf5)
 
 # ONNX Runtime: headers only. The library is opened at run time (src/ort), so one program serves every
 # version from 1.21 on.

@@ -8,8 +8,12 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "checkpoint/choose.h"
+#include "checkpoint/flax_msgpack.h"
+#include "checkpoint/keras_h5.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/shard_index.h"
+#include "checkpoint/tf1_checkpoint.h"
+#include "checkpoint/tf_names.h"
 #include "checkpoint/torch_file.h"
 
 namespace ferry {
@@ -21,34 +25,41 @@ TensorFile read_one(WeightsKind kind, const fs::path& path) {
   switch (kind) {
     case WeightsKind::safetensors:
       return read_safetensors(file_source(path), path.string());
+    case WeightsKind::h5:
+      return read_keras_h5(H5File::open(path), path.string());
     case WeightsKind::pytorch:
       return read_torch(file_source(path), path.string());
-    default:
-      throw Error(ErrorCode::unsupported, fmt::format("{}: this format is not read yet", path.string()));
+    case WeightsKind::flax:
+      return read_flax(file_source(path), path.string());
+    case WeightsKind::tf1:
+      return read_tf1(path);
   }
+  check_internal(false, "a kind of weights without a reader");
+  return {};
 }
 
-// The tensors under the names that the files give.
+// Opens what the choice names and brings it under PyTorch's names.
 Checkpoint read_choice(const WeightsChoice& choice) {
   Checkpoint out;
+  TensorFile file;
   const auto read = [&](const fs::path& path) { return read_one(choice.kind, path); };
   if (choice.sharded) {
     Shards shards = read_shards(choice.path, read);
-    out.state.tensors = std::move(shards.tensors);
-    out.format = shards.format;
-    out.metadata = std::move(shards.metadata);
-    out.warnings = std::move(shards.warnings);
-    for (const auto& path : shards.paths) out.files.push_back({path, shards.format});
+    file = std::move(shards.file);
+    for (const auto& path : shards.paths) out.files.push_back({path, file.format});
     out.state.origin = fmt::format("{} ({} files)", choice.path.string(), out.files.size());
   } else {
-    TensorFile file = read(choice.path);
-    out.state.tensors = std::move(file.tensors);
-    out.format = file.format;
-    out.metadata = std::move(file.metadata);
-    out.warnings = std::move(file.warnings);
+    file = read(choice.path);
     out.files.push_back({choice.path, file.format});
     out.state.origin = choice.path.string();
   }
+  out.format = file.format;
+  out.foreign = !fits_framework(file.format, "pt");
+  out.state.tensors =
+      out.foreign ? to_torch_names(file, read_model_facts(choice.path.parent_path()), choice.path.string())
+                  : std::move(file.tensors);
+  out.metadata = std::move(file.metadata);
+  out.warnings = std::move(file.warnings);
   return out;
 }
 
