@@ -10,6 +10,7 @@
 #include "checkpoint/choose.h"
 #include "checkpoint/flax_msgpack.h"
 #include "checkpoint/keras_h5.h"
+#include "checkpoint/lora.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/shard_index.h"
 #include "checkpoint/tf1_checkpoint.h"
@@ -63,10 +64,8 @@ Checkpoint read_choice(const WeightsChoice& choice) {
   return out;
 }
 
-}  // namespace
-
-Checkpoint open_checkpoint(const fs::path& folder, const CheckpointOptions& options) {
-  const fs::path where = options.subfolder.empty() ? folder : folder / options.subfolder;
+// The weights of a folder or file, without adapters.
+Checkpoint read_weights(const fs::path& where, const CheckpointOptions& options) {
   std::error_code ignored;
   if (!fs::exists(where, ignored))
     throw Error(ErrorCode::not_found, fmt::format("there is no {}", printable(where.string(), 300)));
@@ -80,6 +79,39 @@ Checkpoint open_checkpoint(const fs::path& folder, const CheckpointOptions& opti
   throw Error(ErrorCode::not_found, fmt::format("{} holds no weights of the framework \"{}\"",
                                                 printable(where.string(), 300), options.framework))
       .with_hint(fmt::format("{} is of another framework", choices.front().path.filename().string()));
+}
+
+}  // namespace
+
+std::optional<fs::path> adapter_base(const fs::path& folder) {
+  if (!is_adapter(folder) || has_weights(folder)) return std::nullopt;
+  const LoraConfig config = read_lora_config(folder);
+  std::error_code ignored;
+  if (!config.base.empty() && fs::is_directory(config.base, ignored)) return config.base;
+  throw Error(ErrorCode::not_found,
+              fmt::format("{} holds a LoRA adapter, and its base model {} is not a local folder",
+                          printable(folder.string(), 300), in_quotes(config.base)))
+      .with_hint(fmt::format("pass the base as --model and this folder as --adapter: --model {} --adapter {}",
+                             config.base.empty() ? "BASE" : config.base, folder.string()));
+}
+
+Checkpoint open_checkpoint(const fs::path& folder, const CheckpointOptions& options) {
+  const fs::path where = options.subfolder.empty() ? folder : folder / options.subfolder;
+  fs::path adapter = options.adapter, base = where;
+  if (const auto named = adapter_base(where)) {
+    if (!adapter.empty())
+      throw Error(ErrorCode::usage,
+                  fmt::format("{} is an adapter itself; pass its base as the model", where.string()));
+    adapter = where;
+    base = *named;
+  }
+  Checkpoint out = read_weights(base, options);
+  if (adapter.empty()) return out;
+  out.files.push_back({merge_lora(out.state.tensors, adapter), "adapter"});
+  std::sort(out.files.begin(), out.files.end(),
+            [](const CheckpointFile& a, const CheckpointFile& b) { return a.path < b.path; });
+  out.state.origin += " with the adapter " + adapter.string();
+  return out;
 }
 
 }  // namespace ferry
