@@ -10,6 +10,12 @@ find_package(PkgConfig REQUIRED)
 find_package(CURL REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 pkg_check_modules(HDF5 REQUIRED IMPORTED_TARGET hdf5)
+find_package(simdjson REQUIRED)
+
+# Hugging Face tokenizers' own regular expression engine.
+pkg_check_modules(FERRY_ONIGURUMA REQUIRED IMPORTED_TARGET oniguruma)
+add_library(ferry_oniguruma INTERFACE)
+target_link_libraries(ferry_oniguruma INTERFACE PkgConfig::FERRY_ONIGURUMA)
 
 # ONNX Runtime: headers only. The library is opened at run time (src/ort), so one program serves every
 # version from 1.21 on.

@@ -2,6 +2,7 @@
 add_library(ferry_options INTERFACE)
 target_include_directories(ferry_options INTERFACE
   $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src> $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>)
+target_compile_definitions(ferry_options INTERFACE FERRY_VERSION="${PROJECT_VERSION}")
 target_compile_options(ferry_options INTERFACE -Wall -Wextra -Wshadow -Wno-missing-field-initializers
   # g++ 12 sees overlaps in std::string that cannot be (GCC bug 105651).
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)

@@ -12,6 +12,10 @@
 
 namespace ferry {
 
+namespace models {
+class Registry;
+}
+
 /// Sizes of the example inputs that a model is validated with, and of the graph itself without dynamic axes.
 struct ShapeOptions {
   int64_t batch_size = 2;
@@ -33,33 +37,35 @@ struct MainExportOptions {
   std::filesystem::path output;  ///< A folder; created with its parents.
   /// A task or synonym, with or without -with-past. "auto": inferred from the configuration.
   std::string task = "auto";
-  std::optional<int> opset;      ///< 13 to 24; nothing: 18.
-  std::string dtype = "fp32";    ///< "fp32", "fp16" or "bf16": of the weights and the arithmetic.
-  std::optional<double> atol;    ///< Absolute tolerance of the validation; nothing: 1e-4 in fp32.
-  std::string framework;         ///< "pt" or "tf": whose weights where both are there. "": PyTorch first.
-  std::string variant;           ///< "fp16" asks for model.fp16.safetensors. "" or "default": none.
-  std::string library;           ///< "transformers" or "sentence_transformers". "": inferred.
+  std::optional<int> opset;    ///< 13 to 24; nothing: 18.
+  std::string dtype = "fp32";  ///< "fp32", "fp16" or "bf16": of the weights and the arithmetic.
+  std::optional<double> atol;  ///< Absolute tolerance of the validation; nothing: 1e-4 in fp32.
+  std::string framework;       ///< "pt" or "tf": whose weights where both are there. "": PyTorch first.
+  std::string variant;         ///< "fp16" asks for model.fp16.safetensors. "" or "default": none.
+  std::string library;         ///< "transformers" or "sentence_transformers". "": inferred.
   std::string subfolder;
   std::filesystem::path adapter;  ///< A LoRA adapter to merge into the weights.
   bool dynamic_axes = true;
   bool constant_folding = true;
   bool post_process = true;
   bool validate = true;
-  bool overwrite = false;        ///< Replace files of a folder that is no earlier export.
+  bool overwrite = false;  ///< Replace files of a folder that is no earlier export.
   enum class Weights : uint8_t {
     copy,      ///< The exported files hold their weights.
-    in_place,  ///< The graph points into the checkpoint's own .safetensors, which lies in (or is cloned into) the output.
+    in_place,  ///< The graph points into the checkpoint's own .safetensors, which lies in (or is cloned into)
+               ///< the output.
   };
   Weights weights = Weights::copy;
   std::optional<int64_t> pad_token_id;
   ShapeOptions shapes;
 
   // Hub.
-  std::string revision;            ///< "" : what follows the "@" of the model, else "main".
+  std::string revision;             ///< "" : what follows the "@" of the model, else "main".
   std::filesystem::path cache_dir;  ///< Empty: as huggingface_hub chooses it.
-  std::string token;               ///< Empty: as the environment says.
+  std::string token;                ///< Empty: as the environment says.
   bool offline = false;
-  /// Where huggingface_hub's variables (HF_HOME, HF_TOKEN, ...) are read: std::getenv in the program. Unset: nowhere.
+  /// Where huggingface_hub's variables (HF_HOME, HF_TOKEN, ...) are read: std::getenv in the program. Unset:
+  /// nowhere.
   std::function<const char*(const char*)> environment;
 
   std::filesystem::path onnxruntime;  ///< The library to validate with; empty: searched.
@@ -94,12 +100,15 @@ struct ExportReport {
   double seconds = 0;
 };
 
-/// Exports and, unless told not to, proves the result: the reference interpreter computes the original weights,
-/// ONNX Runtime the written file, on two shapes with padding.
+/// Exports and, unless told not to, proves the result: the reference interpreter computes the original
+/// weights, ONNX Runtime the written file, on two shapes with padding.
 ///
-/// Nothing that looks finished is in the output folder before validation passed; an older export stays whole on failure.
-/// Errors: Error of every code; Error{validation_failed} if the numbers differ by more than the tolerance.
+/// Nothing that looks finished is in the output folder before validation passed; an older export stays whole
+/// on failure. Errors: Error of every code; Error{validation_failed} if the numbers differ by more than the
+/// tolerance.
 ExportReport main_export(const MainExportOptions& options);
+/// The same with architectures of one's own beside ferry's (models/registry.h).
+ExportReport main_export(const MainExportOptions& options, const models::Registry& registry);
 
 /// What `ferry inspect` shows.
 struct InputOutput {
@@ -115,13 +124,14 @@ struct InspectedFile {
 struct ModelInfo {
   std::string model_type;
   std::string library;
-  std::string task;                 ///< That an export would take.
-  std::vector<std::string> tasks;   ///< All that the architecture has.
-  std::string format;               ///< Of the weights.
+  std::string task;                ///< That an export would take.
+  std::vector<std::string> tasks;  ///< All that the architecture has.
+  std::string format;              ///< Of the weights.
   uint64_t parameters = 0;
   std::map<std::string, uint64_t> parameters_by_dtype;
   std::vector<std::filesystem::path> weight_files;
-  std::vector<InspectedFile> files;  ///< That an export would write; or, for a folder with .onnx files, those.
+  std::vector<InspectedFile>
+      files;  ///< That an export would write; or, for a folder with .onnx files, those.
 };
 
 /// Looks at a checkpoint, or at an exported folder, or at one .onnx file; reads headers only.

@@ -98,35 +98,41 @@ void global_pool(Inference& in) {
   in.set(0, in.input(0).dtype, out);
 }
 
+// The axes that the scales or sizes of a Resize are for: all, or those of its attribute.
+std::vector<size_t> resized_axes(Inference& in, size_t rank) {
+  std::vector<size_t> out;
+  const auto axes = in.node().get("axes", std::vector<int64_t>{});
+  for (const int64_t axis : axes) out.push_back(in.axis(axis, rank));
+  for (size_t i = 0; axes.empty() && i < rank; ++i) out.push_back(i);
+  return out;
+}
+
+Dim scaled(Inference& in, const Dim& size, float scale, size_t axis) {
+  const auto whole = static_cast<int64_t>(scale);
+  if (static_cast<float>(whole) == scale) return size * Dim(whole);
+  if (size.is_constant()) return static_cast<int64_t>(static_cast<float>(*size.constant()) * scale);
+  return in.unknown(0, axis);
+}
+
 void resize(Inference& in) {
   const DType dtype = in.input(0).dtype;
   if (!in.input(0).shape) return in.set(0, dtype);
   Shape out = in.shape(0);
+  const auto axes = resized_axes(in, out.size());
   if (in.has_input(3)) {
-    const auto sizes = in.content(3);
-    const auto axes = in.node().get("axes", std::vector<int64_t>{});
-    if (sizes && axes.empty() && sizes->size() == out.size()) return in.set(0, dtype, *sizes);
-    if (sizes && sizes->size() == axes.size()) {
-      for (size_t i = 0; i < axes.size(); ++i) out[in.axis(axes[i], out.size())] = (*sizes)[i];
+    if (const auto sizes = in.content(3)) {
+      in.require(sizes->size() == axes.size(), "Resize with another number of sizes than axes");
+      for (size_t i = 0; i < axes.size(); ++i) out[axes[i]] = (*sizes)[i];
       return in.set(0, dtype, out);
     }
   } else if (in.has_input(2) && in.input(2).is_weight()) {
     const auto scales = in.input(2).weight->as_f32();
-    in.require(scales.size() == out.size(), "Resize with another number of scales than dimensions");
-    for (size_t i = 0; i < out.size(); ++i) {
-      const auto whole = static_cast<int64_t>(scales[i]);
-      if (static_cast<float>(whole) == scales[i]) {
-        out[i] = out[i] * Dim(whole);
-      } else if (out[i].is_constant()) {
-        out[i] = static_cast<int64_t>(static_cast<float>(*out[i].constant()) * scales[i]);
-      } else {
-        out[i] = in.unknown(0, i);
-      }
-    }
+    in.require(scales.size() == axes.size(), "Resize with another number of scales than axes");
+    for (size_t i = 0; i < axes.size(); ++i) out[axes[i]] = scaled(in, out[axes[i]], scales[i], axes[i]);
     return in.set(0, dtype, out);
   }
   in.require(!in.strict(), "Resize to a size that is not known");
-  for (size_t i = 0; i < out.size(); ++i) out[i] = in.unknown(0, i);
+  for (const size_t axis : axes) out[axis] = in.unknown(0, axis);
   in.set(0, dtype, out);
 }
 

@@ -50,7 +50,8 @@ Weight Scope::weight(std::string_view name, const Dims& dims) const {
   const auto found = build_->state.tensors.find(full);
   if (found == build_->state.tensors.end()) throw_missing(build_->state, full, dims);
   build_->used.insert(full);
-  const Weight& stored = found->second;
+  const bool adapts = build_->adapt && found->second.dims() != dims;
+  const Weight stored = adapts ? build_->adapt(found->second, dims) : found->second;
   if (stored.dims() != dims) {
     throw Error(ErrorCode::shape_mismatch,
                 fmt::format("{}: tensor \"{}\" has shape {}, the configuration asks for {}",

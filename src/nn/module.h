@@ -2,6 +2,8 @@
 // How a model definition is written: structs named as in transformers' modeling_*.py, one member a submodule,
 // and an operator() that is the Python forward, run once to build the graph.
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -24,6 +26,8 @@ struct Build {
   std::set<std::string, std::less<>> used;  ///< Checkpoint names that were asked for.
   /// Weights that are already in the graph, by checkpoint name: a tensor used by two modules is one value.
   std::map<std::string, ir::Value*, std::less<>> values;
+  /// For a checkpoint of another framework: brings a tensor to the dimensions that a definition asks for.
+  std::function<Weight(const Weight&, const Dims&)> adapt = nullptr;
 };
 
 /// A place in the checkpoint's hierarchy of names: "bert.encoder.layer.0".

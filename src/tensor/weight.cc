@@ -615,9 +615,8 @@ Weight Weight::concat(std::span<const Weight> parts, size_t axis) {
   dims[axis] = 0;
   for (const Weight& part : parts) {
     Dims rest = part.dims();
-    if (rest.size() == dims.size()) std::swap(rest[axis], dims[axis]);
+    if (rest.size() == dims.size()) rest[axis] = dims[axis];
     const bool same = rest == dims && part.dtype() == parts[0].dtype();
-    if (rest.size() == dims.size()) std::swap(rest[axis], dims[axis]);
     if (!same) {
       throw Error(
           ErrorCode::shape_mismatch,

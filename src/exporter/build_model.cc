@@ -1,0 +1,86 @@
+#include "exporter/build_model.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "exporter/example_inputs.h"
+
+namespace ferry::exporter {
+namespace {
+
+ir::Shape input_shape(const nn::InputSpec& spec, const AxisSizes& sizes, bool dynamic) {
+  ir::Shape shape;
+  for (const nn::Axis& axis : spec.axes) {
+    const auto* name = std::get_if<std::string>(&axis);
+    if (name == nullptr) {
+      shape.emplace_back(std::get<int64_t>(axis));
+    } else {
+      shape.push_back(dynamic ? ir::Dim::symbol(*name) : ir::Dim(sizes.at(*name)));
+    }
+  }
+  return shape;
+}
+
+// A sentence-transformers export takes ids and mask alone and adds the modules' results.
+nn::Outputs forward(const ModelSource& source, const nn::ModelPart& part, nn::Build& build,
+                    const nn::AnyConfig& config, const nn::Inputs& inputs) {
+  nn::Outputs outputs = part.forward(nn::Scope(build), config, inputs);
+  if (source.library != "sentence_transformers") return outputs;
+  return models::sentence_outputs(build, source.modules, outputs.at(0).second, inputs["attention_mask"]);
+}
+
+std::vector<nn::InputSpec> signature(const ModelSource& source, const nn::ModelPart& part,
+                                     const nn::AnyConfig& config, DType dtype) {
+  std::vector<nn::InputSpec> inputs = part.inputs(config);
+  if (source.library == "sentence_transformers") {
+    std::erase_if(inputs, [](const nn::InputSpec& input) {
+      return input.name != "input_ids" && input.name != "attention_mask";
+    });
+  }
+  for (auto& input : inputs) {
+    if (input.dtype == DType::f32) input.dtype = dtype;
+  }
+  return inputs;
+}
+
+}  // namespace
+
+std::vector<BuiltPart> build_model(const ModelSource& source, const nn::Architecture& architecture,
+                                   const std::string& task, const Checkpoint& checkpoint,
+                                   const BuildOptions& options, const Log& log) {
+  nn::ConfigReader reader(*source.config, printable((source.folder / "config.json").string()));
+  reader.must_be_empty("quantization_config");
+  const nn::AnyConfig config = architecture.read_config(reader);
+  if (const auto unknown = reader.unknown_keys(); !unknown.empty()) {
+    log.warning(fmt::format("{}: ferry does not know {} {} and takes {} to have no effect", reader.origin(),
+                            unknown.size() == 1 ? "the key" : "the keys", join(unknown),
+                            unknown.size() == 1 ? "it" : "them"));
+  }
+  const StateDict state = nn::canonical_names(checkpoint.state, architecture);
+  std::vector<BuiltPart> parts;
+  std::set<std::string, std::less<>> used;
+  for (const nn::ModelPart& part : architecture.find_task(task)->parts) {
+    BuiltPart built{part.file, {}, signature(source, part, config, options.dtype)};
+    nn::Build build{built.graph, state, options.dtype, std::move(used), {}};
+    build.adapt = checkpoint.foreign ? adapt_shape : nullptr;
+    nn::Inputs inputs;
+    const AxisSizes sizes = first_sizes(built.inputs, options.shapes);
+    for (const auto& spec : built.inputs) {
+      inputs.add(spec.name,
+                 {built.graph, built.graph.add_input(spec.name, spec.dtype,
+                                                     input_shape(spec, sizes, options.dynamic_axes))});
+    }
+    for (auto& [name, tensor] : forward(source, part, build, config, inputs))
+      built.graph.add_output(name, tensor.value());
+    built.graph.remove_dead_nodes();
+    ir::verify(built.graph);
+    used = std::move(build.used);
+    parts.push_back(std::move(built));
+  }
+  ir::Graph none;
+  nn::check_unused({none, state, options.dtype, std::move(used), {}}, architecture, log);
+  return parts;
+}
+
+}  // namespace ferry::exporter

@@ -1,0 +1,30 @@
+#pragma once
+// From a checkpoint to graphs.
+#include <string>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "exporter/model_source.h"
+
+namespace ferry::exporter {
+
+struct BuiltPart {
+  std::string file;  ///< "model.onnx"
+  ir::Graph graph;   ///< In the newest opset, verified.
+  std::vector<nn::InputSpec> inputs;
+};
+
+struct BuildOptions {
+  DType dtype = DType::f32;
+  bool dynamic_axes = true;
+  ShapeOptions shapes;
+};
+
+/// Builds every file of a task. Logs configuration keys and tensors that nothing used.
+/// Errors: those of the definition: Error{invalid_config}, Error{missing_tensor}, Error{unused_tensor},
+/// Error{shape_mismatch}, ...
+std::vector<BuiltPart> build_model(const ModelSource& source, const nn::Architecture& architecture,
+                                   const std::string& task, const Checkpoint& checkpoint,
+                                   const BuildOptions& options, const Log& log);
+
+}  // namespace ferry::exporter

@@ -1,0 +1,250 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/temporary_files.h"
+#include "base/text.h"
+#include "exporter/build_model.h"
+#include "exporter/side_files.h"
+#include "exporter/validate.h"
+#include "ferry/export.h"
+#include "nn/task.h"
+#include "onnx/writer.h"
+#include "passes/pipeline.h"
+
+namespace ferry {
+namespace {
+namespace fs = std::filesystem;
+using exporter::BuiltPart;
+using exporter::ModelSource;
+
+constexpr int kDefaultOpset = 18;
+constexpr int kOldestOpset = 13;
+
+DType parse_dtype(const std::string& name) {
+  if (name == "fp32") return DType::f32;
+  if (name == "fp16") return DType::f16;
+  if (name == "bf16") return DType::bf16;
+  throw Error(ErrorCode::usage, fmt::format("--dtype {} is not one of fp32, fp16, bf16", printable(name)));
+}
+
+int checked_opset(std::optional<int> asked, const Log& log) {
+  const int opset = asked.value_or(kDefaultOpset);
+  if (opset < kOldestOpset || opset > ir::kNewestOpset) {
+    throw Error(ErrorCode::usage,
+                fmt::format("--opset {} is out of range: {} to {}", opset, kOldestOpset, ir::kNewestOpset));
+  }
+  if (opset < kDefaultOpset)
+    log.warning(fmt::format("Opset {} is lower than the recommended minmum opset ({}) to export", opset,
+                            kDefaultOpset));
+  return opset;
+}
+
+void check_shapes(const ShapeOptions& shapes) {
+  for (const int64_t size :
+       {shapes.batch_size, shapes.sequence_length, shapes.num_choices, shapes.width, shapes.height,
+        shapes.num_channels, shapes.feature_size, shapes.nb_max_frames, shapes.audio_sequence_length,
+        shapes.point_batch_size, shapes.nb_points_per_image, shapes.visual_seq_length}) {
+    if (size < 1 || size > (1 << 24))
+      throw Error(ErrorCode::usage, fmt::format("a shape of {} is out of range: 1 to {}", size, 1 << 24));
+  }
+}
+
+bool holds_models(const fs::path& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    if (entry.path().extension() == ".onnx") return true;
+  }
+  return false;
+}
+
+// What an export may replace: the files of an earlier one, nothing else unless told to.
+void check_output(const MainExportOptions& options, const std::vector<std::string>& names) {
+  if (options.output.empty()) throw Error(ErrorCode::usage, "no output folder is given");
+  if (options.overwrite || holds_models(options.output)) return;
+  for (const auto& name : names) {
+    std::error_code ignored;
+    if (!fs::exists(fs::symlink_status(options.output / name, ignored))) continue;
+    throw Error(ErrorCode::io, fmt::format("{} holds {} and no ONNX model: it is not an earlier export",
+                                           printable(options.output.string()), name))
+        .with_hint("choose another folder, or pass --overwrite to replace its files");
+  }
+}
+
+bool same_folder(const fs::path& a, const fs::path& b) {
+  std::error_code ignored;
+  return fs::equivalent(a, b, ignored);
+}
+
+struct Exporter {
+  const MainExportOptions& options;
+  const Log& log;
+  const models::Registry& registry;
+  DType dtype = DType::f32;
+  ModelSource source;
+  Checkpoint checkpoint;
+  ExportReport report;
+
+  Exporter(const MainExportOptions& given, const Log& sink, const models::Registry& known)
+      : options(given), log(sink), registry(known) {}
+
+  ExportReport run() {
+    const auto start = std::chrono::steady_clock::now();
+    check_shapes(options.shapes);
+    dtype = parse_dtype(options.dtype);
+    report.opset = checked_opset(options.opset, log);
+    source = exporter::open_source(options, log);
+    const nn::Architecture& architecture = registry.get(source.model_type);
+    report.model_type = source.model_type;
+    report.library = source.library;
+    report.task = exporter::select_task(options.task, source, architecture, log);
+    open_weights();
+    auto parts = exporter::build_model(source, architecture, report.task, checkpoint,
+                             {dtype, options.dynamic_axes, options.shapes}, log);
+    export_parts(parts);
+    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    log.info(fmt::format("The ONNX export succeeded and the exported model was saved at: {}",
+                         printable(options.output.string(), 1000)));
+    return std::move(report);
+  }
+
+ private:
+  void open_weights() {
+    CheckpointOptions wanted;
+    wanted.framework = options.framework;
+    wanted.variant = options.variant == "default" ? "" : options.variant;
+    wanted.adapter = options.adapter;
+    checkpoint = open_checkpoint(source.folder, wanted);
+    for (const auto& warning : checkpoint.warnings) log.warning(warning);
+  }
+
+  void export_parts(std::vector<BuiltPart>& parts) {
+    const bool into_source =
+        same_folder(options.output, source.folder) || same_folder(options.output, source.root);
+    std::vector<std::string> names;
+    for (const auto& part : parts) names.push_back(part.file);
+    const std::vector<std::string> models = names;
+    for (const auto& part : parts) names.push_back(part.file + "_data");
+    if (!into_source) {
+      for (const auto& name : exporter::side_file_names(source)) names.push_back(name);
+    }
+    check_output(options, names);
+    StagingFolder staging(options.output);
+    const auto locations = stage_in_place_weights(staging);
+    for (auto& part : parts) export_part(part, staging, locations);
+    if (!into_source) report.copied = exporter::stage_side_files(source, dtype, staging);
+    staging.commit(models);
+  }
+
+  // The checkpoint's own files, under the names by which graphs in the output folder will refer to them.
+  std::map<fs::path, std::string> stage_in_place_weights(StagingFolder& staging) {
+    std::map<fs::path, std::string> locations;
+    if (options.weights != MainExportOptions::Weights::in_place) return locations;
+    for (const auto& file : checkpoint.files) {
+      if (!ends_with(file.format, "safetensors")) {
+        throw Error(ErrorCode::unsupported,
+                    fmt::format("--weights in-place needs a safetensors checkpoint, {} is {}",
+                                printable(file.path.string()), file.format));
+      }
+      const std::string name = file.path.filename().string();
+      if (!same_folder(file.path.parent_path(), options.output)) staging.copy(file.path, name);
+      locations.emplace(file.path, name);
+    }
+    return locations;
+  }
+
+  void export_part(BuiltPart& part, StagingFolder& staging,
+                   const std::map<fs::path, std::string>& locations) {
+    const bool in_place = options.weights == MainExportOptions::Weights::in_place;
+    // ONNX Runtime's CPU provider multiplies no bfloat16 matrices: such a file can be written, not run here.
+    const bool validates = options.validate && dtype != DType::bf16;
+    passes::PipelineOptions pipeline;
+    pipeline.opset = report.opset;
+    pipeline.constant_folding = options.constant_folding;
+    pipeline.in_place = in_place;
+    std::vector<exporter::ReferenceRun> reference;
+    if (validates)
+      reference = exporter::run_reference(part.graph, part.inputs, options.shapes, options.dynamic_axes);
+    passes::run_pipeline(part.graph, pipeline);
+
+    onnx::WriteOptions writing;
+    writing.producer_version = FERRY_VERSION;
+    writing.external_name = part.file + "_data";
+    writing.weights =
+        in_place ? onnx::WriteOptions::Weights::in_place : onnx::WriteOptions::Weights::automatic;
+    writing.locations = locations;
+    writing.log = &log;
+    writing.sync = false;  // The staging folder syncs what it commits.
+    const fs::path model = staging.file(part.file);
+    const auto written = onnx::write_model(part.graph, {model, staging.file(writing.external_name)}, writing);
+    FileReport file{part.file,     written.model_bytes,  written.external_bytes,
+                    written.nodes, written.initializers, {}};
+    if (validates) {
+      validate(part, model, reference, in_place, file);
+    } else if (options.validate) {
+      log.warning(
+          "bfloat16 models are written but not validated: ONNX Runtime's CPU provider has no bfloat16 "
+          "MatMul");
+    }
+    report.files.push_back(std::move(file));
+  }
+
+  void validate(const BuiltPart& part, const fs::path& model,
+                const std::vector<exporter::ReferenceRun>& reference, bool in_place, FileReport& file) {
+    const exporter::Tolerance tolerance = exporter::tolerance_for(dtype, options.atol);
+    report.atol = tolerance.absolute;
+    ort::RuntimeOptions runtime_options;
+    runtime_options.library = options.onnxruntime;
+    runtime_options.log = log;
+    const auto runtime = ort::Runtime::open(runtime_options);
+    ort::SessionOptions session_options;
+    session_options.graph_optimization = ort::GraphOptimization::none;
+    session_options.severity = LogLevel::error;
+    const auto session = [&] {
+      // Weights in the checkpoint's folder are looked for beside the final file, not the temporary one.
+      const bool beside_output = in_place && !ferry::is_regular_file(staging_weights(model));
+      if (!beside_output) return ort::Session(runtime, model, session_options);
+      session_options.config["session.model_external_initializers_file_folder_path"] =
+          fs::absolute(options.output).string();
+      const auto mapped = MappedFile::open(model);
+      return ort::Session(runtime, mapped->bytes(), session_options);
+    }();
+    std::vector<std::string> names;
+    for (const auto* output : part.graph.outputs) names.push_back(output->name);
+    file.validation =
+        exporter::compare(reference, session, names, tolerance, (options.output / part.file).string(), log);
+    std::vector<std::string> wrong;
+    for (const auto& output : file.validation) {
+      if (!output.within_tolerance)
+        wrong.push_back(fmt::format("{}: max diff = {}", output.name, output.max_difference));
+    }
+    if (wrong.empty()) return;
+    throw Error(ErrorCode::validation_failed,
+                fmt::format("The maximum absolute difference between the output of the reference model and "
+                            "the ONNX exported model is not within the set "
+                            "tolerance {}: {}",
+                            tolerance.absolute, join(wrong)))
+        .with_hint("nothing was written; --atol sets another tolerance");
+  }
+
+  [[nodiscard]] fs::path staging_weights(const fs::path& model) const {
+    return checkpoint.files.empty() ? fs::path()
+                                    : model.parent_path() / checkpoint.files.front().path.filename();
+  }
+};
+
+}  // namespace
+
+ExportReport main_export(const MainExportOptions& options) {
+  return main_export(options, models::Registry::builtin());
+}
+
+ExportReport main_export(const MainExportOptions& options, const models::Registry& registry) {
+  const Log silent;
+  return Exporter(options, options.log != nullptr ? *options.log : silent, registry).run();
+}
+
+}  // namespace ferry

@@ -1,0 +1,91 @@
+#include "exporter/side_files.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/text.h"
+
+namespace ferry::exporter {
+namespace {
+namespace fs = std::filesystem;
+
+constexpr std::array kCopied = {"generation_config.json",
+                                "tokenizer.json",
+                                "tokenizer_config.json",
+                                "special_tokens_map.json",
+                                "added_tokens.json",
+                                "vocab.txt",
+                                "vocab.json",
+                                "merges.txt",
+                                "spiece.model",
+                                "sentencepiece.bpe.model",
+                                "sentencepiece.model",
+                                "tokenizer.model",
+                                "source.spm",
+                                "target.spm",
+                                "spm.model",
+                                "bpe.codes",
+                                "vocab.bpe",
+                                "entity_vocab.json",
+                                "normalizer.json",
+                                "target_vocab.json",
+                                "preprocessor_config.json",
+                                "processor_config.json",
+                                "video_preprocessor_config.json",
+                                "chat_template.jinja",
+                                "chat_template.json"};
+
+std::string_view hf_name(DType dtype) {
+  switch (dtype) {
+    case DType::f16:
+      return "float16";
+    case DType::bf16:
+      return "bfloat16";
+    default:
+      return "float32";
+  }
+}
+
+// As Optimum writes it: the dtype of the export, without the place that the model came from.
+std::string exported_config(const ModelSource& source, DType dtype) {
+  nlohmann::ordered_json config = *source.config;
+  config.erase("_name_or_path");
+  config.erase("torch_dtype");
+  config["dtype"] = hf_name(dtype);
+  if (source.library == "sentence_transformers") config["export_model_type"] = "transformer";
+  return config.dump(2, ' ', false) + "\n";
+}
+
+// Beside the weights, or in the model's root for a subfolder.
+fs::path find_file(const ModelSource& source, const char* name) {
+  for (const fs::path& folder : {source.folder, source.root}) {
+    if (ferry::is_regular_file(folder / name)) return folder / name;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::string> side_file_names(const ModelSource& source) {
+  std::vector<std::string> names = {"config.json"};
+  for (const char* name : kCopied) {
+    if (!find_file(source, name).empty()) names.emplace_back(name);
+  }
+  return names;
+}
+
+std::vector<std::string> stage_side_files(const ModelSource& source, DType dtype, StagingFolder& staging) {
+  const auto names = side_file_names(source);
+  for (const auto& name : names) {
+    if (name == "config.json") {
+      staging.write(name, exported_config(source, dtype));
+    } else {
+      staging.copy(find_file(source, name.c_str()), name);
+    }
+  }
+  return names;
+}
+
+}  // namespace ferry::exporter

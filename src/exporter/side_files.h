@@ -1,0 +1,19 @@
+#pragma once
+// What lies beside the model in an exported folder: configuration, tokenizer, processors.
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/temporary_files.h"
+#include "exporter/model_source.h"
+
+namespace ferry::exporter {
+
+/// Puts config.json (with the exported dtype), generation_config.json, and the tokenizer's and processors'
+/// files into the staging folder; names of what was put there. Files that are not there are not missed.
+std::vector<std::string> stage_side_files(const ModelSource& source, DType dtype, StagingFolder& staging);
+
+/// The names stage_side_files would use.
+std::vector<std::string> side_file_names(const ModelSource& source);
+
+}  // namespace ferry::exporter

@@ -1,0 +1,126 @@
+#include "exporter/validate.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "reference/interpreter.h"
+
+namespace ferry::exporter {
+namespace {
+
+// (2, 16), as Python prints a tuple.
+std::string tuple(const Dims& dims) {
+  return dims.size() == 1 ? fmt::format("({},)", dims[0]) : fmt::format("({})", fmt::join(dims, ", "));
+}
+
+struct Difference {
+  double largest = 0;  // Absolute; infinite where one is NaN or infinite and the other is not.
+  bool close = true;
+  bool has_nan = false;  // In both, at the same places.
+};
+
+Difference difference(const HostTensor& reference, const HostTensor& actual, const Tolerance& tolerance) {
+  Difference out;
+  const HostTensor a = reference.to_f32();
+  const HostTensor b = actual.to_f32();
+  const auto expected = a.as<float>();
+  const auto found = b.as<float>();
+  for (size_t i = 0; i < expected.size(); ++i) {
+    if (std::isnan(expected[i]) && std::isnan(found[i])) {
+      out.has_nan = true;
+      continue;
+    }
+    if (expected[i] == found[i]) continue;  // Equal infinities, too.
+    const double apart = std::abs(static_cast<double>(expected[i]) - static_cast<double>(found[i]));
+    const double measured = std::isnan(apart) ? INFINITY : apart;
+    out.largest = std::max(out.largest, measured);
+    if (!(measured <= tolerance.absolute + tolerance.relative * std::abs(static_cast<double>(expected[i]))))
+      out.close = false;
+  }
+  return out;
+}
+
+void report_values(const Difference& found, const Tolerance& tolerance, const std::string& name,
+                   const Log& log) {
+  if (found.close) {
+    log.info(fmt::format("\t\t-[✓] all values close (atol: {})", tolerance.absolute));
+  } else {
+    log.error(fmt::format("\t\t-[x] values not close enough, max diff: {} (atol: {})", found.largest,
+                          tolerance.absolute));
+  }
+  if (found.has_nan)
+    log.warning(
+        fmt::format("output \"{}\" holds NaN, in the reference as in ONNX Runtime: do the weights?", name));
+}
+
+}  // namespace
+
+std::vector<ReferenceRun> run_reference(const ir::Graph& graph, const std::vector<nn::InputSpec>& inputs,
+                                        const ShapeOptions& shapes, bool dynamic_axes) {
+  std::vector<AxisSizes> sizes = {first_sizes(inputs, shapes)};
+  if (dynamic_axes) sizes.push_back(second_sizes(sizes[0]));
+  const reference::Interpreter interpreter(graph);
+  std::vector<ReferenceRun> runs;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    ReferenceRun run;
+    run.inputs = example_inputs(inputs, sizes[i], static_cast<uint32_t>(i));
+    run.outputs = interpreter.run(run.inputs);
+    runs.push_back(std::move(run));
+  }
+  return runs;
+}
+
+Tolerance tolerance_for(DType dtype, std::optional<double> atol) {
+  // Half precision keeps 11 bits of every intermediate result, of which some hundred are added up.
+  Tolerance out = dtype == DType::f32 ? Tolerance{} : Tolerance{2e-2, 1e-2};
+  if (atol) out.absolute = *atol;
+  return out;
+}
+
+std::vector<OutputValidation> compare(const std::vector<ReferenceRun>& reference, const ort::Session& session,
+                                      const std::vector<std::string>& output_names,
+                                      const Tolerance& tolerance, const std::string& shown, const Log& log) {
+  log.info(fmt::format("\nValidating ONNX model {}...", shown));
+  std::vector<std::string> found_names;
+  for (const auto& output : session.outputs()) found_names.push_back(output.name);
+  if (found_names != output_names) {
+    log.error(fmt::format("\t-[x] ONNX model output names {} do not match reference model {}",
+                          join(found_names), join(output_names)));
+    throw Error(ErrorCode::validation_failed, fmt::format("{}: the outputs are ({}), expected ({})", shown,
+                                                          join(found_names), join(output_names)));
+  }
+  log.info(fmt::format("\t-[✓] ONNX model output names match reference model ({})", join(output_names)));
+  std::vector<std::vector<HostTensor>> actual;
+  for (const auto& run : reference) actual.push_back(session.run(run.inputs, output_names));
+
+  std::vector<OutputValidation> out;
+  for (size_t i = 0; i < output_names.size(); ++i) {
+    OutputValidation validation{output_names[i], {}, 0, true};
+    log.info(fmt::format("\t- Validating ONNX Model output \"{}\":", output_names[i]));
+    for (size_t run = 0; run < reference.size(); ++run) {
+      const HostTensor& expected = reference[run].outputs.at(output_names[i]);
+      const HostTensor& found = actual[run][i];
+      if (run == 0) validation.shape = expected.dims;
+      if (expected.dims != found.dims) {
+        log.error(fmt::format("\t\t-[x] shape {} doesn't match {}", tuple(found.dims), tuple(expected.dims)));
+        validation.within_tolerance = false;
+        validation.max_difference = INFINITY;
+        continue;
+      }
+      log.info(fmt::format("\t\t-[✓] {} matches {}", tuple(found.dims), tuple(expected.dims)));
+      const Difference values = difference(expected, found, tolerance);
+      report_values(values, tolerance, output_names[i], log);
+      validation.max_difference = std::max(validation.max_difference, values.largest);
+      validation.within_tolerance = validation.within_tolerance && values.close;
+    }
+    out.push_back(std::move(validation));
+  }
+  return out;
+}
+
+}  // namespace ferry::exporter

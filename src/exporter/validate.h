@@ -1,0 +1,37 @@
+#pragma once
+// Proof: the reference interpreter on the un-lowered graph against ONNX Runtime on the written file.
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "exporter/example_inputs.h"
+#include "ferry/export.h"
+#include "ir/graph.h"
+#include "ort/session.h"
+
+namespace ferry::exporter {
+
+/// Inputs of one shape and what the reference computes for them.
+struct ReferenceRun {
+  TensorMap inputs;
+  TensorMap outputs;
+};
+
+/// Runs the reference on example inputs: two shapes if the axes are dynamic, else one.
+std::vector<ReferenceRun> run_reference(const ir::Graph& graph, const std::vector<nn::InputSpec>& inputs,
+                                        const ShapeOptions& shapes, bool dynamic_axes);
+
+struct Tolerance {
+  double absolute = 1e-4;
+  double relative = 1e-5;  ///< As numpy.allclose.
+};
+/// The tolerance for a dtype of the export; `atol` replaces the absolute part.
+Tolerance tolerance_for(DType dtype, std::optional<double> atol);
+
+/// Runs `session` on the same inputs and compares names, shapes and values. Logs Optimum's lines.
+/// `shown` is the file's name in them.
+std::vector<OutputValidation> compare(const std::vector<ReferenceRun>& reference, const ort::Session& session,
+                                      const std::vector<std::string>& output_names,
+                                      const Tolerance& tolerance, const std::string& shown, const Log& log);
+
+}  // namespace ferry::exporter

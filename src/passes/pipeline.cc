@@ -1,0 +1,23 @@
+#include "passes/pipeline.h"
+
+#include "passes/in_place.h"
+#include "passes/legalize.h"
+#include "passes/share.h"
+
+namespace ferry::passes {
+
+void run_pipeline(ir::Graph& graph, const PipelineOptions& options) {
+  const auto step = [&](std::string_view name, bool wanted, const std::function<void()>& pass) {
+    if (!wanted || options.skip.count(name) > 0) return;
+    pass();
+    ir::verify(graph);
+    if (options.after) options.after(name, graph);
+  };
+  step("share", true, [&] { share(graph); });
+  step("legalize", true, [&] { legalize(graph, options.opset); });
+  // What the lowering of several layers made alike.
+  step("share_lowered", true, [&] { share(graph); });
+  step("expose_stored_weights", options.in_place, [&] { expose_stored_weights(graph); });
+}
+
+}  // namespace ferry::passes

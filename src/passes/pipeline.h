@@ -1,0 +1,25 @@
+#pragma once
+// The passes between a definition's graph and the file, in order.
+#include <functional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "ir/graph.h"
+
+namespace ferry::passes {
+
+struct PipelineOptions {
+  int opset = 18;
+  bool constant_folding = true;
+  bool in_place = false;                         ///< Expose weights that lie in checkpoint files as they are.
+  std::set<std::string, std::less<>> skip = {};  ///< Passes to leave out, by name.
+  /// Called after each pass with its name.
+  std::function<void(std::string_view, const ir::Graph&)> after = nullptr;
+};
+
+/// Runs the passes and checks the graph after each. Errors: those of the passes; Error{internal} for a broken
+/// graph.
+void run_pipeline(ir::Graph& graph, const PipelineOptions& options);
+
+}  // namespace ferry::passes

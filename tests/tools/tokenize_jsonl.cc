@@ -1,0 +1,89 @@
+// Reads lines of JSON, a string or {"text": ..., "text_pair": ...}, and writes for each the encoding, as
+// `ferry tokenize DIR --jsonl` does. For the parity and speed comparisons of the tokenizer layer.
+//
+//   tokenize_jsonl TOKENIZER_JSON < in > out
+//   tokenize_jsonl TOKENIZER_JSON --bench FILE     speed over the lines of a file, and of loading
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/error.h"
+#include "tokenizers/tokenizer_json.h"
+
+namespace {
+using Json = nlohmann::json;
+using ferry::tokenizers::Engine;
+using ferry::tokenizers::Input;
+
+Json to_json(const ferry::Encoding& e) {
+  Json offsets = Json::array();
+  for (const ferry::Offset& o : e.offsets) offsets.push_back({o.begin, o.end});
+  return {{"input_ids", e.ids}, {"token_type_ids", e.type_ids}, {"attention_mask", e.attention_mask}, {"tokens", e.tokens()}, {"offsets", offsets}};
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+int bench(const char* tokenizer, const char* file) {
+  auto start = std::chrono::steady_clock::now();
+  const auto engine = ferry::tokenizers::read_tokenizer_json(tokenizer);
+  const double load = seconds_since(start);
+  std::ifstream in(file);
+  std::vector<std::string> lines;
+  size_t bytes = 0;
+  for (std::string line; std::getline(in, line);) {
+    bytes += line.size();
+    lines.push_back(line);
+  }
+  double best = 1e9;
+  size_t tokens = 0;
+  for (int round = 0; round < 5; ++round) {
+    start = std::chrono::steady_clock::now();
+    tokens = 0;
+    for (const std::string& line : lines) {
+      Input input;
+      input.text = line;
+      tokens += engine->encode(input, nullptr, {}).size();
+    }
+    best = std::min(best, seconds_since(start));
+  }
+  std::printf("{\"load_seconds\": %.4f, \"bytes\": %zu, \"tokens\": %zu, \"seconds\": %.4f, \"mb_per_second\": %.2f}\n", load, bytes, tokens, best,
+              static_cast<double>(bytes) / best / 1e6);
+  return 0;
+}
+
+int run(int argc, char** argv) {
+  if (argc == 4 && std::strcmp(argv[2], "--bench") == 0) return bench(argv[1], argv[3]);
+  const auto engine = ferry::tokenizers::read_tokenizer_json(argv[1]);
+  for (std::string line; std::getline(std::cin, line);) {
+    const Json json = Json::parse(line);
+    const std::string text = json.is_string() ? json.get<std::string>() : json.at("text").get<std::string>();
+    const std::string pair = json.is_object() ? json.value("text_pair", "") : "";
+    Input first;
+    first.text = text;
+    Input second;
+    second.text = pair;
+    const bool has_pair = json.is_object() && json.contains("text_pair");
+    try {
+      std::cout << to_json(engine->encode(first, has_pair ? &second : nullptr, {})).dump() << '\n';
+    } catch (const ferry::Error& error) {
+      std::cout << Json{{"error", error.what()}}.dump() << '\n';
+    }
+  }
+  return 0;
+}
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    if (argc >= 2) return run(argc, argv);
+    std::cerr << "usage: tokenize_jsonl TOKENIZER_JSON [--bench FILE]\n";
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << '\n';
+  }
+  return 1;
+}
