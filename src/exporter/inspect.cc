@@ -36,7 +36,7 @@ void count_weight(ModelInfo& info, const Weight& weight) {
 }
 
 void inspect_onnx(const fs::path& file, ModelInfo& info) {
-  const ir::Graph graph;
+  const ir::Graph graph = onnx::read_model(file);
   info.files.push_back(describe(file.filename().string(), graph));
   for (const auto* value : graph.used_weights()) count_weight(info, *value->weight);
   info.weight_files.push_back(file);
