@@ -9,6 +9,7 @@
 #include "exporter/build_model.h"
 #include "ferry/export.h"
 #include "nn/task.h"
+#include "onnx/reader.h"
 
 
 namespace ferry {
