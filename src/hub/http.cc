@@ -231,6 +231,10 @@ Response HttpClient::exchange(const Request& request, const std::string& url, bo
   double connected = 0;  // Seconds until the connection stood; 0 if it never did.
   curl_easy_getinfo(curl_, CURLINFO_CONNECT_TIME, &connected);
   if (code == CURLE_OPERATION_TIMEDOUT && connected == 0) failure = Failure::unreachable;
+  if (failure == Failure::unreachable) {
+    throw HubError(failure, fmt::format("cannot reach {}: {}", display_url(url), text),
+                   "check the network and the proxy; what the cache holds can be used offline");
+  }
   throw HubError(failure, fmt::format("{}: {}", display_url(url), text),
                  failure == Failure::tls ? "a proxy's certificate can be named by REQUESTS_CA_BUNDLE" : "");
 }

@@ -107,7 +107,7 @@ class Snapshot {
       }
     } catch (const HubError& error) {
       if (!has_cached || !error.cache_may_answer()) throw;
-      options_.log.warning(fmt::format("{}; using what the cache holds", error.what()));
+      options_.log.warning(fmt::format("{}; using what the cache holds", error.message()));
       hub_error_ = error;
       from_cache_ = true;
     }
@@ -212,7 +212,7 @@ fs::path Hub::hf_hub_download(const std::string& repo_id, const std::string& fil
   } catch (const HubError& error) {
     if (is_commit_hash(absent_at)) cache.write_no_exist(absent_at, filename);
     if (!held || !error.cache_may_answer()) throw;
-    options_.log.warning(fmt::format("{}; using what the cache holds", error.what()));
+    options_.log.warning(fmt::format("{}; using what the cache holds", error.message()));
     return cache.pointer(*cached, filename);
   }
 }

@@ -145,6 +145,7 @@ class FakeHub:
     def start(self, is_cdn: bool):
         handler = type("BoundHandler", (Handler,), {"hub": self, "is_cdn": is_cdn})
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.handle_error = lambda *_: None  # Clients are killed on purpose.
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return server
