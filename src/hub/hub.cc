@@ -85,11 +85,12 @@ class Snapshot {
 
   // Runs what needs the files; if the Hub failed earlier, that is the reason worth telling.
   template <typename Body>
-  auto run(const Body& body) {
+  void run(const Body& body) {
     try {
-      return body();
-    } catch (const Error&) {
+      body();
+    } catch (Error& error) {
       if (hub_error_) throw HubError(*hub_error_);
+      if (from_cache_) error.with_context(fmt::format("the cache may hold only a part of {}", repo_id_));
       throw;
     }
   }

@@ -59,7 +59,7 @@ class TemporaryFolder {
 
 class HubTest : public ::testing::Test {
  protected:
-  HubTest() {
+  explicit HubTest(bool tls = false) : hub_(tls) {
     FakeRepo& repo = hub_.repos["org/model"];
     repo.files["config.json"] = {R"({"model_type": "bert"})"};
     repo.files["tokenizer.json"] = {R"({"version": "1.0"})"};
