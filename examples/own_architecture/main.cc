@@ -3,8 +3,8 @@
 //
 //   own_architecture CHECKPOINT_FOLDER OUTPUT_FOLDER
 //
-// The checkpoint is a folder as save_pretrained() leaves it: config.json with "model_type": "mean-classifier",
-// and model.safetensors with embeddings.weight, classifier.weight and classifier.bias.
+// The checkpoint is a folder as save_pretrained() leaves it: config.json with "model_type":
+// "mean-classifier", and model.safetensors with embeddings.weight, classifier.weight and classifier.bias.
 #include <iostream>
 
 #include "base/error.h"
