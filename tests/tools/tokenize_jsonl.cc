@@ -134,7 +134,15 @@ int run(int argc, char** argv) {
     second.text = pair;
     const bool has_pair = json.is_object() && json.contains("text_pair");
     try {
-      std::cout << to_json(engine->encode(first, has_pair ? &second : nullptr, {})).dump() << '\n';
+      const ferry::Encoding e = engine->encode(first, has_pair ? &second : nullptr, {});
+      Json out = to_json(e);
+      if (argc == 3 && std::strcmp(argv[2], "--decode") == 0) {
+        out["special_tokens_mask"] = e.special_tokens_mask;
+        out["word_ids"] = e.word_ids;
+        out["sequence_ids"] = e.sequence_ids();
+        out["decoded"] = engine->decode(e.ids, false);
+      }
+      std::cout << out.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
     } catch (const ferry::Error& error) {
       std::cout << Json{{"error", error.what()}}.dump() << '\n';
     }
