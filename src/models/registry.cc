@@ -6,6 +6,8 @@
 #include "base/text.h"
 #include "models/bert.h"
 #include "models/distilbert.h"
+#include "models/gpt2.h"
+#include "models/llama.h"
 
 namespace ferry::models {
 
@@ -13,6 +15,8 @@ Registry Registry::builtin() {
   Registry registry;
   registry.add(bert::arch());
   registry.add(distilbert::arch());
+  registry.add(gpt2::arch());
+  registry.add(llama::arch());
   return registry;
 }
 

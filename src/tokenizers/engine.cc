@@ -41,7 +41,8 @@ class CodePoints {
 
   // As the reference converts: a start outside of the text leaves both as they are.
   Offset convert(Offset bytes) {
-    if (ascii_ || bytes.begin >= text_.size()) return bytes;
+    if (bytes.begin >= text_.size()) return bytes;
+    if (ascii_) return {bytes.begin, bytes.end <= text_.size() ? bytes.end : bytes.begin + 2};
     const uint32_t begin = count(bytes.begin);
     uint32_t end = 0;
     if (bytes.end < text_.size()) {

@@ -1,0 +1,6 @@
+#pragma once
+#include "nn/architecture.h"
+
+namespace ferry::models::gpt2 {
+nn::Architecture arch();
+}
