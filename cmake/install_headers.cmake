@@ -1,8 +1,9 @@
 # Copies include/ferry/*.h, and into ferry/private/ every header below src/ that they, or what one needs to
 # define an architecture, include in turn.
+cmake_policy(VERSION 3.25)
 file(GLOB queue "${FERRY_SOURCE_DIR}/include/ferry/*.h")
 file(INSTALL ${queue} DESTINATION "${FERRY_HEADER_DIR}/ferry")
-foreach(name models/registry.h nn/layers.h)
+foreach(name base/error.h models/registry.h nn/layers.h)
   list(APPEND queue "${FERRY_SOURCE_DIR}/src/${name}")
 endforeach()
 set(seen)

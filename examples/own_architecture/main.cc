@@ -44,7 +44,7 @@ struct MeanClassifier : Module<Config> {
 
 Architecture mean_classifier() {
   return ArchBuilder<Config>("mean-classifier")
-      .inputs([](const Config& c) { return text_inputs(c.vocab_size, std::nullopt); })
+      .inputs([](const Config& c) { return text_inputs({.vocab_size = c.vocab_size}); })
       .task<MeanClassifier>("text-classification", "MeanClassifier");
 }
 
