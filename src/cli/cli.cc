@@ -81,9 +81,11 @@ void add_commands(CLI::App& root, Context& context) {
   add_export_onnx(*exports, context);
   add_export_tflite(*exports, context);
   add_inspect(root, context);
+  add_hub(root, context);
   add_env(root, context);
   add_onnxruntime(root, context);
   add_transformers_onnx(root, context);
+  add_internal(root, context);
 }
 
 void report(Context& context, const Error& error) {

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
+#include <ctime>
 #include <exception>
 #include <mutex>
 #include <utility>
@@ -45,6 +47,32 @@ class HeaderList {
 
  private:
   curl_slist* list_ = nullptr;
+};
+
+// OpenSSL writes to a connection that the server closed: without this, SIGPIPE would end the program. The
+// signal is blocked in this thread only, and taken back if it came.
+class SigpipeBlock {
+ public:
+  SigpipeBlock() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGPIPE);
+    sigset_t pending;
+    sigpending(&pending);
+    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &set_, &before_);
+  }
+  ~SigpipeBlock() {
+    constexpr timespec kNow{0, 0};
+    if (!was_pending_) sigtimedwait(&set_, nullptr, &kNow);
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  SigpipeBlock(const SigpipeBlock&) = delete;
+  SigpipeBlock& operator=(const SigpipeBlock&) = delete;
+
+ private:
+  sigset_t set_{};
+  sigset_t before_{};
+  bool was_pending_ = false;
 };
 
 // What libcurl's failure means for the caller.
@@ -191,7 +219,10 @@ Response HttpClient::exchange(const Request& request, const std::string& url, bo
   set(curl_, CURLOPT_NOPROGRESS, 0L);
   set(curl_, CURLOPT_XFERINFOFUNCTION, &Exchange::on_progress);
   set(curl_, CURLOPT_XFERINFODATA, static_cast<void*>(&state));
-  const CURLcode code = curl_easy_perform(curl_);
+  const CURLcode code = [&] {
+    const SigpipeBlock block;
+    return curl_easy_perform(curl_);
+  }();
   if (state.thrown) std::rethrow_exception(state.thrown);
   if (code == CURLE_ABORTED_BY_CALLBACK) throw Error(ErrorCode::cancelled, "the download was cancelled");
   if (code == CURLE_OK || state.ended) return state.response;
@@ -200,6 +231,10 @@ Response HttpClient::exchange(const Request& request, const std::string& url, bo
   double connected = 0;  // Seconds until the connection stood; 0 if it never did.
   curl_easy_getinfo(curl_, CURLINFO_CONNECT_TIME, &connected);
   if (code == CURLE_OPERATION_TIMEDOUT && connected == 0) failure = Failure::unreachable;
+  if (failure == Failure::unreachable) {
+    throw HubError(failure, fmt::format("cannot reach {}: {}", display_url(url), text),
+                   "check the network and the proxy; what the cache holds can be used offline");
+  }
   throw HubError(failure, fmt::format("{}: {}", display_url(url), text),
                  failure == Failure::tls ? "a proxy's certificate can be named by REQUESTS_CA_BUNDLE" : "");
 }

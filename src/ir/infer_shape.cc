@@ -71,7 +71,9 @@ void reshape(Inference& in) {
   const auto content = in.content(0);
   if (!wanted || !in.input(0).shape) {
     const auto& target = in.input(1).shape;
-    if (target && target->size() == 1 && (*target)[0].is_constant() && !in.strict()) {
+    const bool counted = target && target->size() == 1 && (*target)[0].is_constant();
+    constexpr int64_t kMostRank = 64;
+    if (counted && *(*target)[0].constant() <= kMostRank && !in.strict()) {
       Shape out;
       for (int64_t i = 0; i < *(*target)[0].constant(); ++i)
         out.push_back(in.unknown(0, static_cast<size_t>(i)));

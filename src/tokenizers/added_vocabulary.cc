@@ -90,7 +90,7 @@ void AddedVocabulary::refresh(const Model&, const Normalizer* normalizer) {
   }
 }
 
-void AddedVocabulary::split(PreTokenized& text, const Set& set) {
+void AddedVocabulary::split(PreTokenized& text, const Set& set) const {
   if (set.ids.empty()) return;
   const char* base = text.text().data();
   text.split([&](const Piece& piece, auto&& emit) {
@@ -113,6 +113,7 @@ void AddedVocabulary::split(PreTokenized& text, const Set& set) {
       const char* start = p;
       const char* stop = p + length;
       p = stop;  // The search goes on here, even if the match does not count or takes the spaces that follow.
+      if (encode_special_tokens_ && special_.contains(token.content)) continue;
       if (token.single_word && ((start > begin && is_word(previous_utf8(start))) || (stop < end && is_word(stop)))) continue;
       if (token.lstrip) {
         while (start > begin && is_space(previous_utf8(start))) start = previous_utf8(start);

@@ -23,6 +23,9 @@ class AddedVocabulary {
   /// Prepares the search. `normalizer` may be null.
   void refresh(const Model& model, const Normalizer* normalizer);
 
+  /// With true, special tokens in the text are text like any other.
+  void set_encode_special_tokens(bool value) { encode_special_tokens_ = value; }
+
   /// Cuts out the tokens that are looked for in the text as it is.
   void extract(PreTokenized& text) const { split(text, plain_); }
   /// Cuts out those that are looked for in normalized text.
@@ -44,7 +47,7 @@ class AddedVocabulary {
     bool starts[256] = {};               // Bytes that a token starts with.
   };
   static void insert(Set& set, std::string_view pattern, uint32_t id, const AddedToken& token);
-  static void split(PreTokenized& text, const Set& set);
+  void split(PreTokenized& text, const Set& set) const;
 
   std::unordered_map<std::string, uint32_t> ids_;
   std::map<uint32_t, AddedToken> by_id_;
@@ -53,6 +56,7 @@ class AddedVocabulary {
   std::unordered_set<std::string> special_;
   Set plain_;
   Set normalized_;
+  bool encode_special_tokens_ = false;
 };
 
 }  // namespace ferry::tokenizers

@@ -41,7 +41,8 @@ class CodePoints {
 
   // As the reference converts: a start outside of the text leaves both as they are.
   Offset convert(Offset bytes) {
-    if (ascii_ || bytes.begin >= text_.size()) return bytes;
+    if (bytes.begin >= text_.size()) return bytes;
+    if (ascii_) return {bytes.begin, bytes.end <= text_.size() ? bytes.end : bytes.begin + 2};
     const uint32_t begin = count(bytes.begin);
     uint32_t end = 0;
     if (bytes.end < text_.size()) {
@@ -228,7 +229,7 @@ void Engine::encode_text(std::string_view input, uint32_t type_id, int32_t word,
   added_.extract(text);
   if (normalizer_) {
     normalizer_->normalize(text);
-    text.drop_empty();
+    text.settle();
   }
   added_.extract_normalized(text);
   if (pre_tokenizer_) pre_tokenizer_->pre_tokenize(text);

@@ -47,6 +47,7 @@ class Engine {
 
   // While it is put together:
   void add_tokens(const std::vector<AddedToken>& tokens);
+  void set_encode_special_tokens(bool value) { added_.set_encode_special_tokens(value); }
   void set_part(std::string PipelineJson::*part, std::string json, std::string_view what);
 
   [[nodiscard]] const PipelineJson& pipeline() const { return json_; }

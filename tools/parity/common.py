@@ -126,8 +126,12 @@ class Golden:
         return worst
 
 
+only = ""  # run.py --only
+
+
 def goldens() -> list[Golden]:
-    return [Golden(folder) for folder in sorted(GOLDEN.iterdir()) if (folder / "case.json").exists()]
+    folders = sorted(folder for folder in GOLDEN.iterdir() if (folder / "case.json").exists() and only in folder.name)
+    return [Golden(folder) for folder in folders]
 
 
 def session(model: pathlib.Path) -> onnxruntime.InferenceSession:

@@ -236,9 +236,23 @@ Tensors attention(const Lowering& at) {
   return AttentionLowering(at).lower();
 }
 
-// At every opset: the kernel of ONNX Runtime 1.32 refuses masks that broadcast over the queries.
+// The operator stays where it exists and ONNX Runtime's CPU kernel takes it. That of 1.32 wants masks whose
+// last two dimensions are those of the scores ("inconsistent q_sequence_length (between attn_mask and Q)"):
+// one that broadcasts over the queries, as every padding mask does, is refused.
+bool must_be_lowered(const Lowering& at) {
+  constexpr int kFirst = 23, kFirstWithNonpad = 24;
+  if (at.opset < kFirst || (at.opset < kFirstWithNonpad && at.has_input(kNonpad))) return true;
+  if (!at.has_input(kMask)) return false;
+  const Tensor mask = at.shaped(kMask), q = at.shaped(0), k = at.shaped(1);
+  if (mask.rank() < 2) return true;
+  const int length_axis = q.rank() == 3 ? 1 : 2;
+  ir::Dim total = k.dim(length_axis);
+  if (at.has_input(kPastKey)) total = total + at.shaped(kPastKey).dim(2);
+  return !(mask.dim(-2) == q.dim(length_axis)) || !(mask.dim(-1) == total);
+}
+
 constexpr Rule kRules[] = {
-    {"Attention", ir::kNewestOpset + 1, attention},
+    {"Attention", ir::kNewestOpset + 1, attention, must_be_lowered},
 };
 
 }  // namespace

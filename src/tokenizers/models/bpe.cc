@@ -31,7 +31,8 @@ class Bpe final : public Model {
     find_cuts();
   }
 
-  [[nodiscard]] bool reads_bytes() const override { return !options_.byte_fallback; }
+  // Where characters may be dropped, the reference's offsets depend on how the others are written.
+  [[nodiscard]] bool reads_bytes() const override { return !options_.byte_fallback && (unk_.has_value() || has_alphabet_); }
 
   void tokenize(std::string_view word, bool bytes, ModelScratch& scratch, WordTokens& out) const override {
     if (bytes || !cuts_) {
@@ -91,6 +92,8 @@ class Bpe final : public Model {
         for (unsigned b = 0; b < 256; ++b) {
           write_key(std::string_view(alphabet.utf8[b], alphabet.utf8_size[b]), first != 0, last != 0, key);
           byte_ids_[first][last][b] = vocabulary_.find(key).value_or(kNone);
+          const bool occurs = b < 0xC0 || (b >= 0xC2 && b <= 0xF4);  // In UTF-8.
+          has_alphabet_ &= !occurs || byte_ids_[first][last][b] != kNone;
           const auto c = static_cast<char>(b);
           if (b >= 128) continue;
           write_key(std::string_view(&c, 1), first != 0, last != 0, key);
@@ -105,6 +108,9 @@ class Bpe final : public Model {
   // Whether words may be cut before a metaspace, and after which characters not.
   void find_cuts() {
     if (has_prefix_ || has_suffix_ || options_.ignore_merges || !vocabulary_.find(kMetaspace)) return;
+    // Parts are put where they stand in the word, so no character may be dropped before them.
+    const bool all_bytes = options_.byte_fallback && std::find(fallback_ids_.begin(), fallback_ids_.end(), kNone) == fallback_ids_.end();
+    if (!unk_ && !all_bytes) return;
     bool possible = true;
     merges_.for_each([&](uint32_t left, uint32_t right, MergeTable::Merge) {
       if (!vocabulary_.token(right).starts_with(kMetaspace)) return;
@@ -231,6 +237,7 @@ class Bpe final : public Model {
   std::array<std::array<std::array<uint32_t, 128>, 2>, 2> ascii_ids_{};
   std::array<uint32_t, 256> fallback_ids_{};
   std::optional<uint32_t> unk_;
+  bool has_alphabet_ = true;  // All bytes of UTF-8 are tokens.
   bool cuts_ = false;
   std::vector<char32_t> joining_;  // Characters that may merge with a metaspace after them, sorted.
 };

@@ -95,20 +95,16 @@ void Regex::find_matches(std::string_view text, uint32_t base, std::vector<Match
   Search search(compiled_.get(), text);
   size_t previous = 0;
   size_t from = 0;
-  bool skip_next_empty = false;
+  size_t last_end = std::string_view::npos;  // Of the last match.
   size_t begin = 0;
   size_t end = 0;
   while (from <= text.size() && search.find(from, begin, end)) {
     from = end;
     if (begin == end) {
       from += end < text.size() ? utf8_length(static_cast<unsigned char>(text[end])) : 1;
-      if (skip_next_empty) {  // As the reference's binding: an empty match after a full one does not count.
-        skip_next_empty = false;
-        continue;
-      }
-    } else {
-      skip_next_empty = true;
+      if (end == last_end) continue;  // As the reference: no empty match right after a match.
     }
+    last_end = end;
     if (previous != begin) out.push_back({base + static_cast<uint32_t>(previous), base + static_cast<uint32_t>(begin), false});
     out.push_back({base + static_cast<uint32_t>(begin), base + static_cast<uint32_t>(end), true});
     previous = end;

@@ -1,0 +1,16 @@
+// ferry internal ...: hidden; what the project's own tools ask the program.
+#include <ostream>
+
+#include "cli/commands.h"
+#include "ferry/export.h"
+
+namespace ferry::cli {
+
+void add_internal(CLI::App& parent, Context& context) {
+  CLI::App* group = context.group(parent, "internal", "For ferry's own tools");
+  group->group("");  // Not shown.
+  context.command(*group, "supported-models", "The table of docs/supported-models.md",
+                  [&context] { context.out() << supported_models_table(); });
+}
+
+}  // namespace ferry::cli
