@@ -27,7 +27,7 @@ TensorFile read_one(WeightsKind kind, const fs::path& path) {
     case WeightsKind::safetensors:
       return read_safetensors(file_source(path), path.string());
     case WeightsKind::h5:
-      return read_keras_h5(H5File::open(path), path.string());
+      return read_keras_h5(file_source(path), path.string());
     case WeightsKind::pytorch:
       return read_torch(file_source(path), path.string());
     case WeightsKind::flax:

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "checkpoint/h5_file.h"
 #include "checkpoint/limits.h"
 
 namespace ferry::checkpoint {
@@ -15,7 +16,7 @@ struct Layers {
   std::vector<std::string> names;
 };
 
-Layers find_layers(const H5File& file, std::string_view name) {
+Layers find_layers(H5File& file, std::string_view name) {
   for (const std::string root : {"", "model_weights"}) {
     if (auto names = file.strings(root, "layer_names")) return {root, std::move(*names)};
   }
@@ -32,7 +33,7 @@ std::string below(const std::string& group, std::string_view name) {
   return group.empty() ? std::string(name) : fmt::format("{}/{}", group, name);
 }
 
-void add(TensorFile& out, const H5File& file, const std::string& weight, const std::string& path,
+void add(TensorFile& out, H5File& file, const std::string& weight, const std::string& path,
          std::string_view name) {
   if (weight.empty() || weight.size() > kMaxNameBytes || !is_utf8(weight))
     throw_invalid(name, fmt::format("the weight name {} is not UTF-8 of 1 to {} bytes", in_quotes(weight),
@@ -45,25 +46,26 @@ void add(TensorFile& out, const H5File& file, const std::string& weight, const s
 
 }  // namespace
 
-TensorFile read_keras_h5(const std::shared_ptr<const H5File>& file, std::string_view name) {
+TensorFile read_keras_h5(std::shared_ptr<const ByteSource> source, std::string_view name) {
+  H5File file(std::move(source), name);
   TensorFile out;
   out.format = "tf h5";
-  const Layers layers = find_layers(*file, name);
+  const Layers layers = find_layers(file, name);
   for (const std::string& layer : layers.names) {
     const std::string group = below(layers.root, layer);
-    const H5File::Kind kind = file->kind(group);
+    const H5File::Kind kind = file.kind(group);
     if (kind == H5File::Kind::absent)
       throw_invalid(name,
                     fmt::format("\"layer_names\" lists {}, which is not in the file", in_quotes(layer)));
     if (kind == H5File::Kind::dataset) {
-      add(out, *file, layer, group, name);  // A shard lists its datasets.
+      add(out, file, layer, group, name);  // A shard lists its datasets.
       out.first_level_dropped = true;
       continue;
     }
-    const auto weights = file->strings(group, "weight_names");
+    const auto weights = file.strings(group, "weight_names");
     if (!weights)
       throw_invalid(name, fmt::format("layer {} has no attribute \"weight_names\"", in_quotes(layer)));
-    for (const std::string& weight : *weights) add(out, *file, weight, below(group, weight), name);
+    for (const std::string& weight : *weights) add(out, file, weight, below(group, weight), name);
   }
   if (out.tensors.empty()) throw_invalid(name, "no layer has weights");
   return out;

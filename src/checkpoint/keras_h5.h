@@ -5,7 +5,6 @@
 #include <memory>
 #include <string_view>
 
-#include "checkpoint/h5_file.h"
 #include "checkpoint/tensor_file.h"
 
 namespace ferry::checkpoint {
@@ -13,6 +12,6 @@ namespace ferry::checkpoint {
 /// Reads the datasets that the file's attributes list. TensorFile::format is "tf h5". Names are the
 /// variables' ("tf_bert_model/bert/pooler/dense/kernel:0"); in a shard they lack the first level.
 /// Errors: Error{invalid_file}, Error{unsupported}, of H5File, and for a file without the attributes.
-TensorFile read_keras_h5(const std::shared_ptr<const H5File>& file, std::string_view name);
+TensorFile read_keras_h5(std::shared_ptr<const ByteSource> source, std::string_view name);
 
 }  // namespace ferry::checkpoint

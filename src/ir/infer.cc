@@ -115,6 +115,10 @@ Dim Inference::same(const Dim& a, const Dim& b, std::string_view what) const {
 
 Dim Inference::unknown(size_t output, size_t axis) const {
   require(!strict_, "a dimension cannot be inferred");
+  return counted(output, axis);
+}
+
+Dim Inference::counted(size_t output, size_t axis) const {
   return Dim::symbol(fmt::format("{}_dim_{}", node_.outputs[output]->name, axis));
 }
 

@@ -1,9 +1,8 @@
-// GPT-2. Source: transformers 4.57.6, models/gpt2/modeling_gpt2.py; struct names are that file's, the strings in
-// at("...") its checkpoint keys. Axes: B batch, S new tokens, H hidden size, h heads, d head size.
-#include "models/gpt2.h"
-
+// GPT-2. Source: transformers 4.57.6, models/gpt2/modeling_gpt2.py; struct names are that file's, the strings
+// in at("...") its checkpoint keys. Axes: B batch, S new tokens, H hidden size, h heads, d head size.
 #include <cmath>
 
+#include "models/architectures.h"
 #include "nn/decoder.h"
 
 namespace ferry::models::gpt2 {
@@ -14,9 +13,9 @@ struct GPT2Config {
   explicit GPT2Config(ConfigReader& r) {
     r.read("vocab_size", vocab_size);
     r.read("n_positions", max_position_embeddings);
-    r.read("n_embd", hidden_size);
-    r.read("n_layer", num_hidden_layers);
-    r.read("n_head", num_attention_heads);
+    for (const char* key : {"n_embd", "hidden_size"}) r.read(key, hidden_size);
+    for (const char* key : {"n_layer", "num_hidden_layers"}) r.read(key, num_hidden_layers);
+    for (const char* key : {"n_head", "num_attention_heads"}) r.read(key, num_attention_heads);
     r.read("n_inner", n_inner);
     r.read_choice("activation_function", activation_function, activation_names());
     r.read("layer_norm_epsilon", layer_norm_epsilon);
@@ -58,8 +57,8 @@ struct GPT2Attention : LayerModule<GPT2Config> {
     const auto named = scope.named();
     const auto qkv = op::split(c_attn(x), -1, {c.hidden_size, c.hidden_size, c.hidden_size});
     const auto heads = [&](const Tensor& t) { return split_heads(t, c.num_attention_heads); };
-    return c_proj(
-        run.attend(layer_idx, heads(qkv[0]), heads(qkv[1]), heads(qkv[2]), {.scale = static_cast<float>(scale())}));
+    return c_proj(run.attend(layer_idx, heads(qkv[0]), heads(qkv[1]), heads(qkv[2]),
+                             {.scale = static_cast<float>(scale())}));
   }
 
   // transformers ignores both settings with scaled dot product attention and heeds them with eager attention,
@@ -146,7 +145,8 @@ Architecture arch() {
   };
   return ArchBuilder<GPT2Config>("gpt2")
       .prefix("transformer")
-      .may_be_unused({"lm_head", "score", "classifier", "multiple_choice_head", "*.attn.bias", "*.attn.masked_bias"})
+      .may_be_unused(
+          {"lm_head", "score", "classifier", "multiple_choice_head", "*.attn.bias", "*.attn.masked_bias"})
       .decoder(signature)
       .generation<DecoderBody<GPT2Model>, GPT2LMHeadModel>("GPT2Model", "GPT2LMHeadModel")
       .task<ForSequenceClassification<GPT2Model>>("text-classification", "GPT2ForSequenceClassification")

@@ -57,6 +57,21 @@ void LlamaConfig::read_layer_types(ConfigReader& r, const std::function<bool(int
     r.fail("layer_types", "\"full_attention\" or \"sliding_attention\" for each of the layers");
 }
 
+void LlamaConfig::read_used_window(ConfigReader& r) {
+  bool used = false;
+  r.read("use_sliding_window", used);
+  std::optional<int64_t> window = 4096;
+  r.read_nullable("sliding_window", window, 1);
+  if (used) sliding_window = window;
+}
+
+void LlamaConfig::read_qwen_windows(ConfigReader& r) {
+  read_used_window(r);
+  int64_t full_layers = 28;
+  r.read("max_window_layers", full_layers, 0);
+  read_layer_types(r, [&](int64_t layer) { return sliding_window && layer >= full_layers; });
+}
+
 bool LlamaConfig::is_sliding(int64_t layer) const {
   return layer_types.empty() || layer_types[static_cast<size_t>(layer)] == "sliding_attention";
 }
@@ -83,7 +98,7 @@ Tensor LlamaAttention::keys(const Tensor& x) const {
 Tensor LlamaAttention::attend(const Tensor& q, const Tensor& k, const Tensor& x, Decoding& run,
                               op::AttentionOptions options) const {
   const Tensor v = split_heads(v_proj(x), c.num_key_value_heads);
-  options.mask = run.mask(c.window(layer_idx));
+  options.mask = run.mask({c.window(layer_idx), c.bidirectional});
   return o_proj(run.attend(layer_idx, q, k, v, options));
 }
 
@@ -91,12 +106,6 @@ Tensor LlamaAttention::operator()(const Tensor& x, Decoding& run, const Rotary& 
   const auto named = scope.named();
   return attend(rotary(queries(x)), rotary(keys(x)), x, run);
 }
-
-LlamaMLP::LlamaMLP(Scope place, const LlamaConfig& config, int64_t intermediate_size)
-    : Module(std::move(place), config),
-      gate_proj(at("gate_proj"), c.hidden_size, intermediate_size, c.mlp_bias),
-      up_proj(at("up_proj"), c.hidden_size, intermediate_size, c.mlp_bias),
-      down_proj(at("down_proj"), intermediate_size, c.hidden_size, c.mlp_bias) {}
 
 Tensor LlamaMLP::operator()(const Tensor& x) const {
   const auto named = scope.named();

@@ -28,8 +28,8 @@ struct Fill {
   double low = 0, high = 1;
 };
 
-/// One axis of an input: a name that stays symbolic, a sum of such ("past_sequence_length + sequence_length"), or
-/// a fixed size.
+/// One axis of an input: a name that stays symbolic, a sum of such ("past_sequence_length +
+/// sequence_length"), or a fixed size.
 using Axis = std::variant<std::string, int64_t>;
 
 struct InputSpec {

@@ -220,6 +220,17 @@ void ConfigReader::read(std::string_view key, std::vector<std::string>& value) {
   value = found->get<std::vector<std::string>>();
 }
 
+void ConfigReader::read_nullable(std::string_view key, std::optional<int64_t>& value, int64_t least,
+                                 int64_t most) {
+  if (json_->contains(key)) value.reset();
+  read(key, value, least, most);
+}
+
+void ConfigReader::read_nullable(std::string_view key, std::optional<double>& value) {
+  if (json_->contains(key)) value.reset();
+  read(key, value);
+}
+
 void ConfigReader::read_choice(std::string_view key, std::string& value,
                                const std::vector<std::string>& choices) {
   read(key, value);

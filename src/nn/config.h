@@ -38,6 +38,10 @@ class ConfigReader {
             int64_t most = int64_t{1} << 62);
   void read(std::string_view key, std::optional<float>& value);
   void read(std::string_view key, std::optional<double>& value);
+  /// The same where null is a value of its own: nothing. Absent leaves `value` as it is.
+  void read_nullable(std::string_view key, std::optional<int64_t>& value, int64_t least = 0,
+                     int64_t most = int64_t{1} << 62);
+  void read_nullable(std::string_view key, std::optional<double>& value);
   /// One of `choices`; anything else is refused with the list.
   void read_choice(std::string_view key, std::string& value, const std::vector<std::string>& choices);
 
@@ -51,7 +55,8 @@ class ConfigReader {
   [[nodiscard]] std::optional<ConfigReader> object(std::string_view key);
   /// Marks a key as understood without reading it.
   void ignore(std::string_view key);
-  /// Takes the keys of a nested object that nobody asked for among those of this one: "rope_scaling.finetuned".
+  /// Takes the keys of a nested object that nobody asked for among those of this one:
+  /// "rope_scaling.finetuned".
   void adopt_unknown(std::string_view key, const ConfigReader& nested);
 
   /// The size of id2label, else num_labels, else 2; as PretrainedConfig.num_labels.

@@ -38,24 +38,31 @@ const Tensor& Decoding::position_ids() {
   return position_ids_;
 }
 
-Tensor Decoding::visible(std::optional<int64_t> window) const {
+Tensor Decoding::visible(const MaskOptions& options) const {
   const Tensor total = op::size_of(attention_mask_, 1);
-  const Tensor key = op::range(zero(total), total);                                 // [T]
-  const Tensor query = op::unsqueeze(op::range(past_length_, total), {1});          // [S, 1]
+  const Tensor key = op::range(zero(total), total);                                      // [T]
+  const Tensor query = op::unsqueeze(op::range(past_length_, total), {1});               // [S, 1]
   const Tensor real = op::cast(op::unsqueeze(attention_mask_, {1, 2}), DType::boolean);  // [B, 1, 1, T]
-  Tensor seen = op::emit("LessOrEqual", {key, query});
-  if (window) {
-    const Tensor near = op::emit("Greater", {key, op::add(query, static_cast<double>(-*window))});
-    seen = op::emit("And", {seen, near});
+  Tensor seen;
+  const auto see = [&](const Tensor& more) { seen = seen ? op::emit("And", {seen, more}) : more; };
+  if (!options.bidirectional) see(op::emit("LessOrEqual", {key, query}));
+  if (options.window) {
+    const auto window = static_cast<double>(*options.window);
+    see(op::emit("Greater", {key, op::add(query, -window)}));
+    if (options.bidirectional) see(op::emit("Less", {key, op::add(query, window)}));
   }
-  return op::emit("And", {seen, real});
+  if (seen) return op::emit("And", {seen, real});
+  const Tensor dims = op::concat(
+      {op::integers(total.graph(), {1, 1}), op::shape_of(input_ids_, 1, 2), op::integers(total.graph(), {1})},
+      0);
+  return op::expand(real, dims);
 }
 
-Tensor Decoding::mask(std::optional<int64_t> window) {
-  Tensor& known = masks_[window];
+Tensor Decoding::mask(MaskOptions options) {
+  Tensor& known = masks_[options];
   if (!known) {
     const ir::NameScope named(input_ids_.graph(), kMaskScope);
-    known = visible(window);
+    known = visible(options);
   }
   return known;
 }
@@ -101,6 +108,22 @@ std::vector<float> alibi_slopes(int64_t heads) {
   return out;
 }
 
+Tensor alibi_mask(Decoding& run, int64_t heads, DType dtype, float scale, bool rounded) {
+  const Tensor mask = run.attention_mask();
+  const Tensor additive = run.additive_mask(dtype);
+  const ir::NameScope named(mask.graph(), "/alibi");
+  const Tensor counted = op::emit("CumSum", {mask, op::scalar(mask.graph(), int64_t{1})});
+  const Tensor place = op::unsqueeze(op::add(counted, -1.0) * mask, {1, 2});  // [B, 1, 1, T]
+  const auto round = [&](const Tensor& x) {
+    return rounded ? op::cast(op::cast(x, DType::bf16), DType::f32) : x;
+  };
+  Weight slopes = Weight::from_f32({heads, 1, 1}, alibi_slopes(heads));
+  if (rounded) slopes = slopes.cast(DType::bf16).cast(DType::f32);
+  const Tensor bias =
+      round(round(op::cast(place, DType::f32)) * op::weight(mask.graph(), "/alibi/slopes", slopes));
+  return op::cast(scale == 1 ? bias : bias * scale, dtype) + additive;
+}
+
 Tensor last_token(const Tensor& hidden, const Tensor& input_ids, std::optional<int64_t> pad_token_id) {
   if (!pad_token_id) {
     throw Error(ErrorCode::invalid_config,
@@ -117,7 +140,8 @@ Tensor last_token(const Tensor& hidden, const Tensor& input_ids, std::optional<i
 }
 
 Tensor language_head(const Scope& scope, const Embedding& embeddings, bool tied, const Tensor& hidden) {
-  if (!tied) return Linear(scope, *hidden.dim(-1).constant(), *embeddings.weight().dim(0).constant(), false)(hidden);
+  if (!tied)
+    return Linear(scope, *hidden.dim(-1).constant(), *embeddings.weight().dim(0).constant(), false)(hidden);
   scope.ignore("weight");  // Some checkpoints hold the tied table twice.
   const auto named = scope.named();
   return embeddings.project(hidden);

@@ -1,6 +1,6 @@
 #pragma once
-// What decoder-only models share: their signature, the cache of keys and values, the masks, and the heads that
-// transformers has for all of them.
+// What decoder-only models share: their signature, the cache of keys and values, the masks, and the heads
+// that transformers has for all of them.
 #include <map>
 #include <optional>
 #include <string>
@@ -12,6 +12,13 @@
 #include "nn/layers.h"
 
 namespace ferry::nn {
+
+/// Which keys a query sees, beside those that are padding.
+struct MaskOptions {
+  std::optional<int64_t> window;  ///< The last so many up to its own; nothing: all.
+  bool bidirectional = false;     ///< Also those after it, as far as before it.
+  auto operator<=>(const MaskOptions&) const = default;
+};
 
 /// One run of a decoder: new tokens, what the cache holds of the tokens before them, and who sees whom.
 ///
@@ -25,12 +32,12 @@ class Decoding {
   [[nodiscard]] const Tensor& attention_mask() const { return attention_mask_; }  ///< i64[B, T]
   /// P, a scalar i64.
   [[nodiscard]] const Tensor& past_length() const { return past_length_; }
+  [[nodiscard]] bool has_position_ids() const { return static_cast<bool>(in_.find("position_ids")); }
   /// The input of that name, else P, P + 1, ... in every row: i64[B, S].
   [[nodiscard]] const Tensor& position_ids();
-  /// True where a query sees a key: one that is not padding, not after the query and, with a window, among the
-  /// last `window` up to it. bool[B, 1, S, T]. A query that sees nothing attends to nothing: the result is 0.
-  /// Source: transformers 4.57.6 masking_utils.py, as its scaled dot product attention reads it.
-  [[nodiscard]] Tensor mask(std::optional<int64_t> window = std::nullopt);
+  /// True where a query sees a key: bool[B, 1, S, T]. A query that sees nothing attends to nothing: its
+  /// result is 0. Source: transformers 4.57.6 masking_utils.py, as its scaled dot product attention reads it.
+  [[nodiscard]] Tensor mask(MaskOptions options = {});
   /// 0 where a query sees a key, else the lowest number: [B, 1, S, T]. A query that sees nothing attends to
   /// everything alike, as in the models that make their own masks.
   [[nodiscard]] Tensor additive_mask(DType dtype);
@@ -45,13 +52,18 @@ class Decoding {
 
  private:
   Tensor with_past(const std::string& which, const Tensor& now);
-  Tensor visible(std::optional<int64_t> window) const;
+  Tensor visible(const MaskOptions& options) const;
 
   Inputs in_;
   Tensor input_ids_, attention_mask_, past_length_, position_ids_, additive_;
-  std::map<std::optional<int64_t>, Tensor> masks_;  // By window: layers share them.
+  std::map<MaskOptions, Tensor> masks_;  // Layers share them.
   Outputs present_;
 };
+
+/// An additive mask with ALiBi: a key counts the more, by head, the later it comes among the tokens of its
+/// row that are not padding. [B, h, S, T]. `scale` is of these numbers, `rounded` says that they are
+/// bfloat16's.
+Tensor alibi_mask(Decoding& run, int64_t heads, DType dtype, float scale = 1, bool rounded = false);
 
 /// 1 / (2^(8 / n)), ... : how fast each head forgets. Heads beyond a power of two take the odd steps between.
 /// Source: transformers 4.57.6 modeling_bloom.py build_alibi_tensor.

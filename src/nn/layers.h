@@ -62,8 +62,8 @@ class LayerNorm {
   float epsilon_;
 };
 
-/// y = x weight / sqrt(mean(x^2) + epsilon) over the last dimension: "weight" [size]. Where checkpoints hold the
-/// distance from 1 (Gemma), `offset` is 1.
+/// y = x weight / sqrt(mean(x^2) + epsilon) over the last dimension: "weight" [size]. Where checkpoints hold
+/// the distance from 1 (Gemma), `offset` is 1.
 class RMSNorm {
  public:
   RMSNorm(const Scope& scope, int64_t size, float epsilon, float offset = 0);

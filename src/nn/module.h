@@ -82,19 +82,24 @@ struct LayerModule : Module<Config> {
   int64_t layer_idx;
 };
 
+/// A T, which gets the index of its layer last if it takes one.
+template <typename T, typename... Args>
+T make_part(Scope scope, int64_t layer, const Args&... args) {
+  if constexpr (std::is_constructible_v<T, Scope, const Args&..., int64_t>) {
+    return T(std::move(scope), args..., layer);
+  } else {
+    return T(std::move(scope), args...);
+  }
+}
+
 /// nn.ModuleList: `count` modules at "<scope>.0", "<scope>.1", ... One that takes its index gets it last.
 template <typename T>
 class List {
  public:
   template <typename... Args>
   List(const Scope& scope, int64_t count, const Args&... args) {
-    for (int64_t i = 0; i < count; ++i) {
-      if constexpr (std::is_constructible_v<T, Scope, const Args&..., int64_t>) {
-        items_.push_back(std::make_unique<T>(scope / i, args..., i));
-      } else {
-        items_.push_back(std::make_unique<T>(scope / i, args...));
-      }
-    }
+    for (int64_t i = 0; i < count; ++i)
+      items_.push_back(std::unique_ptr<T>(new T(make_part<T>(scope / i, i, args...))));
   }
   [[nodiscard]] size_t size() const { return items_.size(); }
   const T& operator[](size_t index) const { return *items_[index]; }

@@ -96,8 +96,8 @@ void read_yarn(ConfigReader& r, RopeConfig& rope) {
   });
 }
 
-// Where lengths are said: 4.x takes longrope's original length from the configuration itself, and then nothing
-// else for the factor; yarn's from rope_scaling. 5.x has all in rope_parameters.
+// Where lengths are said: 4.x takes longrope's original length from the configuration itself, and then
+// nothing else for the factor; yarn's from rope_scaling. 5.x has all in rope_parameters.
 struct Lengths {
   int64_t own = 0, nested = 0;
   bool in_parameters = false;
@@ -175,7 +175,7 @@ RopeConfig read_rope(ConfigReader& reader, const RopeDefaults& defaults) {
   rope.theta = defaults.theta;
   rope.max_position_embeddings = rope.original_max_position_embeddings = defaults.max_position_embeddings;
   double partial = defaults.partial_rotary_factor;
-  Lengths lengths;
+  Lengths lengths{defaults.original_max_position_embeddings, 0, false};
   reader.read(defaults.theta_key, rope.theta);
   reader.read(defaults.partial_key, partial);
   reader.read("original_max_position_embeddings", lengths.own);
@@ -183,6 +183,7 @@ RopeConfig read_rope(ConfigReader& reader, const RopeDefaults& defaults) {
   lengths.in_parameters = reader.has("rope_parameters");
   const char* key = lengths.in_parameters ? "rope_parameters" : "rope_scaling";
   auto scaling = reader.object(key);
+  if (!lengths.in_parameters && !defaults.own_scaling) scaling.reset();
   if (scaling && lengths.in_parameters && !defaults.layer_type.empty())
     scaling = scaling->object(defaults.layer_type);
   if (scaling) {
@@ -223,10 +224,11 @@ Tensor inverse_frequencies(const Scope& scope, const RopeConfig& rope, const Ten
   if (rope.kind == RopeConfig::Kind::dynamic) return dynamic_frequencies(scope, rope, position_ids);
   const Tensor fixed = scope.constant("inv_freq", Weight::from_f32({rope.dim / 2}, rope.inv_freq));
   if (rope.kind == RopeConfig::Kind::fixed) return fixed;
-  const Tensor original = op::scalar(scope.graph(), static_cast<float>(rope.original_max_position_embeddings));
+  const Tensor original =
+      op::scalar(scope.graph(), static_cast<float>(rope.original_max_position_embeddings));
   const Tensor is_long = op::emit("Greater", {length_of(position_ids), original});
-  return op::where(is_long, scope.constant("long_inv_freq", Weight::from_f32({rope.dim / 2}, rope.long_inv_freq)),
-                   fixed);
+  return op::where(
+      is_long, scope.constant("long_inv_freq", Weight::from_f32({rope.dim / 2}, rope.long_inv_freq)), fixed);
 }
 
 }  // namespace

@@ -36,6 +36,10 @@ struct RopeDefaults {
   std::string_view partial_key = "partial_rotary_factor";
   /// The kind of layers, where "rope_parameters" has an entry for each: "sliding_attention".
   std::string_view layer_type = "";
+  /// Whether "rope_scaling" of 4.x is for these layers, too.
+  bool own_scaling = true;
+  /// The length before scaling, for longrope, if the configuration does not say; 0: max_position_embeddings.
+  int64_t original_max_position_embeddings = 0;
   /// Names of rope_type that mean longrope ("su").
   std::vector<std::string> longrope_names = {"longrope"};
 };

@@ -229,7 +229,7 @@ void Engine::encode_text(std::string_view input, uint32_t type_id, int32_t word,
   added_.extract(text);
   if (normalizer_) {
     normalizer_->normalize(text);
-    text.drop_empty();
+    text.settle();
   }
   added_.extract_normalized(text);
   if (pre_tokenizer_) pre_tokenizer_->pre_tokenize(text);

@@ -177,6 +177,16 @@ def h5_files():
     norm.pop("scale")
     write("gzip_shuffle.h5", chunks=True, compression="gzip", shuffle=True, fletcher32=True)
     write("lzf.h5", chunks=True, compression="lzf")
+    # More than eight links or attributes move from the headers into fractal heaps.
+    with h5py.File(where / "dense.h5", "w", libver="latest") as file:
+        layers = [f"layer_with_a_long_name_{i}" for i in range(60)]
+        for i in range(20):
+            file.attrs[f"unrelated_{i}"] = i
+        file.attrs["layer_names"] = np.array(layers, dtype="S80")  # A "huge object": over 4 kB.
+        for i, layer in enumerate(layers):
+            group = file.create_group(layer)
+            group.attrs["weight_names"] = np.array([f"model/{layer}/bias:0"], dtype="S60")
+            file[f"{layer}/model/{layer}/bias:0"] = np.array([i], "f4")
     with h5py.File(where / "chunked_attributes.h5", "w") as file:
         file.attrs["layer_names0"] = np.array(["encoder"], dtype="S40")
         file.attrs["layer_names1"] = np.array(["norm"], dtype="S40")

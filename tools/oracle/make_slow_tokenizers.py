@@ -45,7 +45,7 @@ def write_bpe(folder, suffix="", specials=(), **config):
     t = tokenizers.Tokenizer(models.BPE(end_of_word_suffix=suffix) if suffix else models.BPE())
     t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     extra = {"end_of_word_suffix": suffix} if suffix else {}
-    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=700, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False, **extra))
+    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=330, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False, **extra))
     with tempfile.TemporaryDirectory() as tmp:
         t.model.save(tmp)
         vocab = json.loads((pathlib.Path(tmp) / "vocab.json").read_text(encoding="utf-8"))
@@ -62,7 +62,7 @@ def write_bpe(folder, suffix="", specials=(), **config):
 
 def write_sentencepiece(folder, file, model_type, options=None, **config):
     out = io.BytesIO()
-    options = {"vocab_size": 260, "normalization_rule_name": "nmt_nfkc", **(options or {})}
+    options = {"vocab_size": 200, "normalization_rule_name": "nmt_nfkc", **(options or {})}
     sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(CORPUS * 3), model_writer=out, model_type=model_type, hard_vocab_limit=False, minloglevel=2, character_coverage=1.0, **options)
     data = out.getvalue()
     if config.pop("drop_charsmap", False):
@@ -76,7 +76,7 @@ def write_sentencepiece(folder, file, model_type, options=None, **config):
 
 ROBERTA = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 IDENTITY = {"normalization_rule_name": "identity"}
-BYTES = {"byte_fallback": True, "vocab_size": 620, "normalization_rule_name": "identity", "pad_id": -1}
+BYTES = {"byte_fallback": True, "vocab_size": 440, "normalization_rule_name": "identity", "pad_id": -1}
 FOLDERS = {
     "bert": lambda f: write_bert(f, tokenizer_class="BertTokenizer", model_max_length=512),
     "bert-cased": lambda f: write_bert(f, tokenizer_class="BertTokenizer", do_lower_case=False, tokenize_chinese_chars=False),
@@ -106,9 +106,15 @@ FOLDERS = {
 }
 
 
+# What is committed; the others are alike, and "all" as the second argument writes them too.
+COMMITTED = ["bert", "bert-accents", "mpnet", "gpt2-bos", "roberta", "clip", "qwen2", "t5", "albert", "xlm-roberta", "llama", "llama-new", "gemma"]
+
+
 def main():
     out = pathlib.Path(sys.argv[1])
     for name, write in FOLDERS.items():
+        if name not in COMMITTED and "all" not in sys.argv[2:]:
+            continue
         folder = out / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

@@ -61,7 +61,7 @@ def check(ferry: Ferry, table: Table, scratch: pathlib.Path) -> None:
         if golden.name in COMPARED and (ours / "model.onnx").exists():
             with table.row("folder as Optimum's", golden.name) as notes:
                 theirs = optimum_export(source, scratch / "theirs", "--task", golden.task)
-                notes.append(compare_folders(ours, theirs))
+                notes.append(compare_folders(source, ours, theirs))
                 difference = config_difference(ours, theirs)
                 notes += [difference] if difference else []
 
@@ -93,6 +93,6 @@ def check_example(ferry: Ferry, table: Table, scratch: pathlib.Path) -> None:
 
     with table.row("folder as Optimum's", EXAMPLE.name) as notes:
         theirs = optimum_export(EXAMPLE, scratch / "example-optimum", "--task", "question-answering")
-        notes.append(compare_folders(ours, theirs))
+        notes.append(compare_folders(EXAMPLE, ours, theirs))
         difference = config_difference(ours, theirs)
         notes += [difference] if difference else []

@@ -243,7 +243,11 @@ bool must_be_lowered(const Lowering& at) {
   constexpr int kFirst = 23, kFirstWithNonpad = 24;
   if (at.opset < kFirst || (at.opset < kFirstWithNonpad && at.has_input(kNonpad))) return true;
   if (!at.has_input(kMask)) return false;
-  const Tensor mask = at.shaped(kMask), q = at.shaped(0), k = at.shaped(1);
+  for (const size_t needed : {size_t{0}, size_t{1}, kMask}) {
+    if (!at.has_input(needed) || !at.node.input(needed)->shape) return false;  // Nothing is known against it.
+  }
+  const Tensor mask = at.input(kMask), q = at.input(0), k = at.input(1);
+  if (q.rank() < 3 || k.rank() != q.rank()) return false;
   if (mask.rank() < 2) return true;
   const int length_axis = q.rank() == 3 ? 1 : 2;
   ir::Dim total = k.dim(length_axis);

@@ -55,6 +55,8 @@ class Model {
   [[nodiscard]] const Vocabulary& vocabulary() const { return vocabulary_; }
   /// As the reference counts it, to give ids to added tokens.
   [[nodiscard]] virtual size_t size() const { return vocabulary_.size(); }
+  /// What pieces inside a word begin with ("##"); empty if the model marks none.
+  [[nodiscard]] virtual std::string_view continuing_subword_prefix() const { return {}; }
   /// The model as tokenizer.json has it.
   [[nodiscard]] virtual std::string to_json() const = 0;
 

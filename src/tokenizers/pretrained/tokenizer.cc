@@ -228,6 +228,7 @@ uint64_t Tokenizer::model_max_length() const { return data_->configuration.model
 Side Tokenizer::padding_side() const { return *data_->configuration.padding_side; }
 Side Tokenizer::truncation_side() const { return *data_->configuration.truncation_side; }
 const std::vector<std::string>& Tokenizer::model_input_names() const { return data_->configuration.model_input_names; }
+std::string_view Tokenizer::continuing_subword_prefix() const { return data_->engine->model().continuing_subword_prefix(); }
 
 std::optional<std::string> Tokenizer::special_token(std::string_view role) const { return data_->configuration.text_of(role); }
 

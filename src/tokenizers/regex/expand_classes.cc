@@ -33,11 +33,13 @@ std::string written(const Ranges& ranges) {
 }
 
 // The ranges of the class letter of \w, \d, \s in lower case.
-const std::string& class_letter(char letter) {
+const std::string& class_letter(char letter, bool in_class) {
   static const std::string word = written(flag_ranges(onig_word));
+  static const std::string class_word = written(flag_ranges(onig_class_word));
   static const std::string space = written(flag_ranges(onig_space));
   static const std::string digit = written(*property_ranges("Nd"));
-  return letter == 'w' ? word : letter == 's' ? space : digit;
+  if (letter == 'w') return in_class ? class_word : word;
+  return letter == 's' ? space : digit;
 }
 
 class Expander {
@@ -87,7 +89,7 @@ class Expander {
       case 'w': case 's': case 'd':
       case 'W': case 'S': case 'D':
         at_ += 2;
-        return set(class_letter(static_cast<char>(c | 0x20)), c < 'a');
+        return set(class_letter(static_cast<char>(c | 0x20), depth_ > 0), c < 'a');
       case 'b': case 'B':
         if (depth_ > 0) break;  // A backspace.
         at_ += 2;
@@ -103,7 +105,7 @@ class Expander {
   }
 
   void boundary(bool negated) {
-    const std::string& w = class_letter('w');
+    const std::string& w = class_letter('w', false);
     out_ += negated ? fmt::format("(?:(?<=[{0}])(?=[{0}])|(?<![{0}])(?![{0}]))", w)
                     : fmt::format("(?:(?<=[{0}])(?![{0}])|(?<![{0}])(?=[{0}]))", w);
   }

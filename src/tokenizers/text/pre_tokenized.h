@@ -31,9 +31,10 @@ class PreTokenized {
     if (!original.empty()) pieces_.push_back({0, static_cast<uint32_t>(original.size()), 0, -1});
   }
 
-  /// Forgets pieces that a normalizer has emptied.
-  void drop_empty() {
+  /// Forgets pieces that a normalizer has emptied; the others start where their first character comes from.
+  void settle() {
     std::erase_if(pieces_, [](const Piece& p) { return p.begin == p.end; });
+    for (Piece& p : pieces_) p.original_begin = current_.source_begin(p.begin);
   }
 
   [[nodiscard]] const AlignedText& aligned() const { return current_; }
@@ -81,9 +82,7 @@ class PreTokenized {
       }
       f(piece, [&](uint32_t begin, uint32_t end, int64_t token = -1) {
         if (begin >= end) return;
-        // An uncut piece keeps its start: a normalizer may have removed what was there.
-        const bool whole = begin == piece.begin && end == piece.end && token < 0;
-        next_.push_back({begin, end, whole ? piece.original_begin : current_.source_begin(begin), token});
+        next_.push_back({begin, end, current_.source_begin(begin), token});
       });
     }
     pieces_.swap(next_);

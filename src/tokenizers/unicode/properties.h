@@ -28,6 +28,7 @@ enum Flag : uint32_t {
   combining_mark = 1u << 11, ///< StripAccents.
   onig_space = 1u << 12,     ///< \s of Split and Replace patterns.
   onig_word = 1u << 13,      ///< \w of Split and Replace patterns.
+  onig_class_word = 1u << 14,  ///< \w inside of [...], which differs in Latin-1.
 };
 // clang-format on
 
