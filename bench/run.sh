@@ -30,7 +30,7 @@ ms() { awk -v us="$1" 'BEGIN { printf "%.1f ms", us / 1e3 }'; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
 mega() { awk -v b="$1" 'BEGIN { printf "%.1f MB", b / 1e6 }'; }
 
-export_model() { "$ferry" export onnx -q --overwrite -m "$@"; }
+command=("$ferry" export onnx -q --overwrite -m)
 fresh() { rm -rf "$out"; }
 copy() { cp -r "$model" "$out" && sync "$out"/*; }
 
@@ -59,7 +59,7 @@ echo "|---|---|---|"
 ratios=() exports=()
 for ((i = 0; i < runs; ++i)); do
   fresh; copied=$(timed copy)
-  fresh; exported=$(timed export_model "$model" --no-validation "$out")
+  fresh; exported=$(timed "${command[@]}" "$model" --no-validation "$out")
   exports+=("$exported")
   ratios+=("$(ratio "$exported" "$copied")")
 done
@@ -67,7 +67,7 @@ row "export without validation / cp + sync, median of $runs pairs" "1.5" \
   "$(printf '%s\n' "${ratios[@]}" | median) (of $(seconds "$(printf '%s\n' "${exports[@]}" | median)"); ratios ${ratios[*]})"
 
 validated=()
-for ((i = 0; i < runs; ++i)); do fresh; validated+=("$(timed export_model "$model" "$out")"); done
+for ((i = 0; i < runs; ++i)); do fresh; validated+=("$(timed "${command[@]}" "$model" "$out")"); done
 ours=$(printf '%s\n' "${validated[@]}" | median)
 if [ -n "$venv" ]; then
   theirs=$(for ((i = 0; i < 3; ++i)); do
@@ -80,19 +80,19 @@ else
 fi
 
 fresh
-row "peak anonymous memory without validation" "150 MB" "$(mega $(($(peak_anon export_model "$model" --no-validation "$out") * 1024)))"
+row "peak anonymous memory without validation" "150 MB" "$(mega $(($(peak_anon "${command[@]}" "$model" --no-validation "$out") * 1024)))"
 if [ -n "${BENCH_LARGE:-}" ]; then
   [ -e "$work/large/model.safetensors" ] || make_checkpoint "$work/large" 2560 32 10240 30522 sparse
   fresh
   row "the same, a checkpoint of $(mega "$(stat -c %s "$work/large/model.safetensors")")" "150 MB" \
-    "$(mega $(($(peak_anon export_model "$work/large" --no-validation "$out") * 1024)))"
+    "$(mega $(($(peak_anon "${command[@]}" "$work/large" --no-validation "$out") * 1024)))"
   fresh
 fi
 
 in_place=()
 rm -rf "$work/in-place" && cp -r "$model" "$work/in-place"
 for ((i = 0; i < runs; ++i)); do
-  in_place+=("$(timed export_model "$work/in-place" --no-validation --weights in-place "$work/in-place")")
+  in_place+=("$(timed "${command[@]}" "$work/in-place" --no-validation --weights in-place "$work/in-place")")
 done
 row "--weights in-place, time" "100 ms" "$(ms "$(printf '%s\n' "${in_place[@]}" | median)")"
 row "--weights in-place, written" "1 MB" "$(mega "$(stat -c %s "$work/in-place/model.onnx")")"

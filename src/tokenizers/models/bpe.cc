@@ -66,7 +66,9 @@ class Bpe final : public Model {
     const size_t prefix = affix(options_.continuing_subword_prefix).size();
     new_id_of_rank_.reserve(merges.size());
     std::string merged;
-    for (const auto& [left, right] : merges) {
+    for (const auto& merge : merges) {
+      const auto& left = merge.first;  // clang 14 captures no structured bindings.
+      const auto& right = merge.second;
       const auto fail = [&](std::string_view token) {
         throw Error(ErrorCode::invalid_file, fmt::format("BPE: merge {} (\"{}\" \"{}\"): the token \"{}\" is not in the vocabulary",
                                                          new_id_of_rank_.size(), printable(left, 40), printable(right, 40), printable(token, 80)));
