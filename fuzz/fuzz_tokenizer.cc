@@ -20,7 +20,8 @@ void use(const Engine& engine, std::string_view text) {
     const ferry::Encoding whole = engine.encode(input, nullptr, options);
     static_cast<void>(engine.decode(whole.ids, false));
     static_cast<void>(whole.tokens());
-    options.truncation = ferry::tokenizers::TruncationParameters{8, ferry::Truncation::longest_first, 1, ferry::Side::right};
+    options.truncation =
+        ferry::tokenizers::TruncationParameters{8, ferry::Truncation::longest_first, 1, ferry::Side::right};
     static_cast<void>(engine.encode(input, &input, options));
   } catch (const ferry::Error&) {
   }
@@ -56,7 +57,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   const size_t nul = bytes.find('\0');
   const std::string_view json = bytes.substr(0, nul);
-  const std::string_view text = nul == std::string_view::npos ? "Hello, ab aab 12 \xC3\xA9" : bytes.substr(nul + 1);
+  const std::string_view text =
+      nul == std::string_view::npos ? "Hello, ab aab 12 \xC3\xA9" : bytes.substr(nul + 1);
   try {
     const auto engine = ferry::tokenizers::parse_tokenizer_json(json, "fuzz");
     use(*engine, text);

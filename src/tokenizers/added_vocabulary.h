@@ -34,7 +34,9 @@ class AddedVocabulary {
   [[nodiscard]] std::optional<uint32_t> find(std::string_view content) const;
   /// The token of an id, or null.
   [[nodiscard]] const AddedToken* token(uint32_t id) const;
-  [[nodiscard]] bool is_special(std::string_view content) const { return special_.contains(std::string(content)); }
+  [[nodiscard]] bool is_special(std::string_view content) const {
+    return special_.contains(std::string(content));
+  }
   /// By id, ascending.
   [[nodiscard]] const std::map<uint32_t, AddedToken>& by_id() const { return by_id_; }
   [[nodiscard]] const std::unordered_map<std::string, uint32_t>& ids() const { return ids_; }
@@ -42,9 +44,9 @@ class AddedVocabulary {
  private:
   struct Set {
     Trie trie;
-    std::vector<uint32_t> ids;           // By the number that the trie gives.
+    std::vector<uint32_t> ids;  // By the number that the trie gives.
     std::vector<const AddedToken*> tokens;
-    bool starts[256] = {};               // Bytes that a token starts with.
+    bool starts[256] = {};  // Bytes that a token starts with.
   };
   static void insert(Set& set, std::string_view pattern, uint32_t id, const AddedToken& token);
   void split(PreTokenized& text, const Set& set) const;

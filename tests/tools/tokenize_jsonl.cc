@@ -17,14 +17,18 @@
 #include "tokenizers/tokenizer_json.h"
 
 namespace {
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 using ferry::tokenizers::Engine;
 using ferry::tokenizers::Input;
 
 Json to_json(const ferry::Encoding& e) {
   Json offsets = Json::array();
   for (const ferry::Offset& o : e.offsets) offsets.push_back({o.begin, o.end});
-  return {{"input_ids", e.ids}, {"token_type_ids", e.type_ids}, {"attention_mask", e.attention_mask}, {"tokens", e.tokens()}, {"offsets", offsets}};
+  return {{"input_ids", e.ids},
+          {"token_type_ids", e.type_ids},
+          {"attention_mask", e.attention_mask},
+          {"tokens", e.tokens()},
+          {"offsets", offsets}};
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -54,8 +58,10 @@ int bench(const char* tokenizer, const char* file) {
     }
     best = std::min(best, seconds_since(start));
   }
-  std::printf("{\"load_seconds\": %.4f, \"bytes\": %zu, \"tokens\": %zu, \"seconds\": %.4f, \"mb_per_second\": %.2f}\n", load, bytes, tokens, best,
-              static_cast<double>(bytes) / best / 1e6);
+  std::printf(
+      "{\"load_seconds\": %.4f, \"bytes\": %zu, \"tokens\": %zu, \"seconds\": %.4f, \"mb_per_second\": "
+      "%.2f}\n",
+      load, bytes, tokens, best, static_cast<double>(bytes) / best / 1e6);
   return 0;
 }
 
@@ -67,7 +73,11 @@ int run_folder(const char* folder) {
     ferry::EncodeOptions o;
     try {
       if (json.is_object() && json.contains("chat")) {
-        std::cout << Json(tok.apply_chat_template(json["chat"].dump(), json.value("add_generation_prompt", false), json.value("options", Json::object()).dump())).dump() << '\n';
+        std::cout << Json(tok.apply_chat_template(json["chat"].dump(),
+                                                  json.value("add_generation_prompt", false),
+                                                  json.value("options", Json::object()).dump()))
+                         .dump()
+                  << '\n';
         continue;
       }
       if (json.is_object() && json.contains("decode")) {
@@ -90,14 +100,17 @@ int run_folder(const char* folder) {
       if (json.is_object()) {
         o.add_special_tokens = json.value("add_special_tokens", true);
         const std::string padding = json.value("padding", "");
-        o.padding = padding == "longest" ? ferry::Padding::longest : padding == "max_length" ? ferry::Padding::max_length : ferry::Padding::none;
+        o.padding = padding == "longest"      ? ferry::Padding::longest
+                    : padding == "max_length" ? ferry::Padding::max_length
+                                              : ferry::Padding::none;
         const std::string truncation = json.value("truncation", "");
         if (truncation == "longest_first") o.truncation = ferry::Truncation::longest_first;
         if (truncation == "only_first") o.truncation = ferry::Truncation::only_first;
         if (truncation == "only_second") o.truncation = ferry::Truncation::only_second;
         if (json.contains("max_length")) o.max_length = json["max_length"].get<uint64_t>();
         o.stride = json.value("stride", 0);
-        if (json.contains("pad_to_multiple_of")) o.pad_to_multiple_of = json["pad_to_multiple_of"].get<uint64_t>();
+        if (json.contains("pad_to_multiple_of"))
+          o.pad_to_multiple_of = json["pad_to_multiple_of"].get<uint64_t>();
         o.return_overflowing_tokens = json.value("return_overflowing_tokens", false);
       }
       const ferry::BatchEncoding batch = tok(texts, pairs, o);
@@ -108,7 +121,13 @@ int run_folder(const char* folder) {
         out.back()["word_ids"] = e.word_ids;
         out.back()["sequence_ids"] = e.sequence_ids();
       }
-      std::cout << (json.is_string() || !json.contains("padding") ? out[0] : Json{{"encodings", out}, {"names", batch.names()}, {"samples", batch.overflow_to_sample_mapping}}).dump() << '\n';
+      std::cout << (json.is_string() || !json.contains("padding")
+                        ? out[0]
+                        : Json{{"encodings", out},
+                               {"names", batch.names()},
+                               {"samples", batch.overflow_to_sample_mapping}})
+                       .dump()
+                << '\n';
     } catch (const ferry::Error& error) {
       std::cout << Json{{"error", error.what()}}.dump() << '\n';
     }

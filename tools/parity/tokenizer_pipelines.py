@@ -220,7 +220,9 @@ def main():
         text = json.dumps(spec, ensure_ascii=False)
         try:
             t = hf.Tokenizer.from_str(text)
-        except Exception as error:
+        except BaseException as error:  # Rust panics arrive as BaseException.
+            if isinstance(error, KeyboardInterrupt):
+                raise
             unloadable += 1
             print(index, "the reference does not load:", str(error)[:150])
             continue

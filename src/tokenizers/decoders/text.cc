@@ -23,7 +23,7 @@ std::string replace_all(std::string_view text, std::string_view from, std::strin
 namespace {
 std::string clean(std::string text, bool contracts_do_not) {
   static constexpr std::pair<std::string_view, std::string_view> kSteps[] = {
-      {" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"},
+      {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
       {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
   for (const auto& [from, to] : kSteps) {
     if (!contracts_do_not && from == " do not") continue;
@@ -33,8 +33,12 @@ std::string clean(std::string text, bool contracts_do_not) {
 }
 }  // namespace
 
-std::string clean_up(std::string text) { return clean(std::move(text), true); }
-std::string clean_up_tokenization(std::string text) { return clean(std::move(text), false); }
+std::string clean_up(std::string text) {
+  return clean(std::move(text), true);
+}
+std::string clean_up_tokenization(std::string text) {
+  return clean(std::move(text), false);
+}
 
 namespace {
 // Bytes of the well-formed character at `p`, or 0 with `bad` = length of the maximal subpart.

@@ -20,7 +20,21 @@ struct Argument {
 };
 
 struct Expression {
-  enum class Kind { literal, name, list, dict, attribute, subscript, slice, call, filter, test, unary, binary, conditional };
+  enum class Kind {
+    literal,
+    name,
+    list,
+    dict,
+    attribute,
+    subscript,
+    slice,
+    call,
+    filter,
+    test,
+    unary,
+    binary,
+    conditional
+  };
   Kind kind = Kind::literal;
   Json literal;
   std::string name;  ///< Name, attribute, filter, test or operator.
@@ -35,12 +49,12 @@ using Body = std::vector<Statement>;
 struct Statement {
   enum class Kind { text, output, condition, loop, assign, assign_block, macro, stop, next };
   Kind kind = Kind::text;
-  std::string text;                  ///< Text, or the name of a macro or of an assigned attribute.
-  std::vector<std::string> names;    ///< Targets of a loop or an assignment, parameters of a macro.
-  ExpressionPtr value;               ///< Output, iterable, assigned value.
-  ExpressionPtr filter;              ///< The loop's "if".
+  std::string text;                ///< Text, or the name of a macro or of an assigned attribute.
+  std::vector<std::string> names;  ///< Targets of a loop or an assignment, parameters of a macro.
+  ExpressionPtr value;             ///< Output, iterable, assigned value.
+  ExpressionPtr filter;            ///< The loop's "if".
   std::vector<std::pair<ExpressionPtr, Body>> branches;  ///< Of a condition; the last may have no expression.
-  std::vector<ExpressionPtr> defaults;                   ///< Of a macro's parameters, null where there is none.
+  std::vector<ExpressionPtr> defaults;  ///< Of a macro's parameters, null where there is none.
   Body body;
   Body otherwise;  ///< The loop's "else".
 };

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "tokenizers/jinja/ast.h"
+#include "tokenizers/jinja/split.h"
 #include "tokenizers/unicode/utf8.h"
 
 namespace ferry::tokenizers::jinja {
@@ -12,106 +13,6 @@ namespace {
 using Kind = Expression::Kind;
 
 constexpr int kDeepest = 100;
-
-// A piece of the source: text, {{ output }} or {% tag %}.
-struct Part {
-  enum class Kind { text, output, tag };
-  Kind kind;
-  std::string text;
-  size_t line;
-};
-
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
-// Cuts the source into parts, with trim_blocks and lstrip_blocks, as transformers sets Jinja up.
-class Splitter {
- public:
-  explicit Splitter(std::string_view source) : in_(source) {
-    if (in_.ends_with('\n')) in_.remove_suffix(1);
-  }
-  std::vector<Part> run() {
-    while (at_ < in_.size()) {
-      const size_t open = find_open();
-      std::string text(in_.substr(at_, open - at_));
-      if (open == std::string_view::npos) {
-        add_text(text);
-        break;
-      }
-      read_tag(open, text);
-    }
-    return std::move(out_);
-  }
-
- private:
-  [[nodiscard]] size_t find_open() const {
-    for (size_t i = in_.find('{', at_); i != std::string_view::npos; i = in_.find('{', i + 1)) {
-      if (i + 1 < in_.size() && (in_[i + 1] == '{' || in_[i + 1] == '%' || in_[i + 1] == '#')) return i;
-    }
-    return std::string_view::npos;
-  }
-  void add_text(std::string text) {
-    if (strip_next_) text.erase(0, static_cast<size_t>(std::find_if_not(text.begin(), text.end(), is_blank) - text.begin()));
-    if (!strip_next_ && drop_newline_ && text.starts_with('\n')) text.erase(0, 1);
-    strip_next_ = drop_newline_ = false;
-    if (!text.empty()) out_.push_back({Part::Kind::text, std::move(text), line_});
-  }
-  void read_tag(size_t open, std::string& text) {
-    const char kind = in_[open + 1];
-    const std::string close{kind == '{' ? '}' : kind, '}'};
-    size_t inside = open + 2;
-    const bool strips = inside < in_.size() && in_[inside] == '-';
-    const bool keeps = inside < in_.size() && in_[inside] == '+';
-    if (strips || keeps) ++inside;
-    const size_t end = find_close(inside, close, kind == '#');
-    line_ = 1 + static_cast<size_t>(std::count(in_.begin(), in_.begin() + static_cast<ptrdiff_t>(open), '\n'));
-    if (end == std::string_view::npos) throw Error(ErrorCode::invalid_config, fmt::format("chat template, line {}: a tag is not closed", line_));
-    if (strips) {
-      // The newline that trim_blocks drops is gone first either way.
-      while (!text.empty() && is_blank(text.back())) text.pop_back();
-    } else if (kind != '{' && !keeps) {
-      strip_line_start(text);
-    }
-    add_text(std::move(text));
-    size_t inner_end = end;
-    const bool strips_after = inner_end > inside && in_[inner_end - 1] == '-';
-    const bool keeps_after = inner_end > inside && in_[inner_end - 1] == '+';
-    if (strips_after || keeps_after) --inner_end;
-    if (kind != '#') out_.push_back({kind == '{' ? Part::Kind::output : Part::Kind::tag, std::string(in_.substr(inside, inner_end - inside)), line_});
-    strip_next_ = strips_after;
-    drop_newline_ = kind != '{' && !keeps_after;
-    at_ = end + 2;
-  }
-  // lstrip_blocks: blanks between the start of the line and the tag go.
-  void strip_line_start(std::string& text) const {
-    size_t end = text.size();
-    while (end > 0 && (text[end - 1] == ' ' || text[end - 1] == '\t')) --end;
-    const bool at_line = end > 0 ? text[end - 1] == '\n' : at_ == 0 || (at_ > 0 && in_[at_ - 1] == '\n') || (drop_newline_ && false);
-    if (at_line) text.resize(end);
-  }
-  [[nodiscard]] size_t find_close(size_t from, const std::string& close, bool comment) const {
-    char quote = 0;
-    for (size_t i = from; i + 1 < in_.size(); ++i) {
-      const char c = in_[i];
-      if (quote != 0) {
-        if (c == '\\') ++i;
-        if (c == quote) quote = 0;
-      } else if (!comment && (c == '"' || c == '\'')) {
-        quote = c;
-      } else if (in_.substr(i, 2) == close) {
-        // "}}" may end a dictionary: {{ {"a": {}} }} is rare enough to ask for a space.
-        return i;
-      }
-    }
-    return std::string_view::npos;
-  }
-
-  std::string_view in_;
-  std::vector<Part> out_;
-  size_t at_ = 0;
-  size_t line_ = 1;
-  bool strip_next_ = false;
-  bool drop_newline_ = false;
-};
 
 struct Token {
   enum class Kind { name, string, number, symbol, end };
@@ -123,7 +24,9 @@ class ExpressionParser {
  public:
   ExpressionParser(std::string_view text, size_t line) : line_(line) { tokenize(text); }
 
-  [[noreturn]] void fail(std::string_view what) const { throw Error(ErrorCode::invalid_config, fmt::format("chat template, line {}: {}", line_, what)); }
+  [[noreturn]] void fail(std::string_view what) const {
+    throw Error(ErrorCode::invalid_config, fmt::format("chat template, line {}: {}", line_, what));
+  }
   [[nodiscard]] bool at_end() const { return peek().kind == Token::Kind::end; }
   void finish() const {
     if (!at_end()) fail(fmt::format("unexpected \"{}\"", printable(peek().text, 40)));
@@ -143,7 +46,9 @@ class ExpressionParser {
   ExpressionPtr tuple();
 
  private:
-  [[nodiscard]] const Token& peek(size_t ahead = 0) const { return tokens_[std::min(at_ + ahead, tokens_.size() - 1)]; }
+  [[nodiscard]] const Token& peek(size_t ahead = 0) const {
+    return tokens_[std::min(at_ + ahead, tokens_.size() - 1)];
+  }
   bool take(Token::Kind kind, std::string_view text) {
     if (peek().kind != kind || peek().text != text) return false;
     ++at_;
@@ -183,8 +88,12 @@ class ExpressionParser {
   int depth_ = 0;
 };
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 size_t ExpressionParser::read_string(std::string_view text, size_t at) {
   const char quote = text[at++];
@@ -193,11 +102,15 @@ size_t ExpressionParser::read_string(std::string_view text, size_t at) {
     char c = text[at++];
     if (c == '\\' && at < text.size()) {
       c = text[at++];
-      if (c == 'n') c = '\n';
-      else if (c == 't') c = '\t';
-      else if (c == 'r') c = '\r';
+      if (c == 'n')
+        c = '\n';
+      else if (c == 't')
+        c = '\t';
+      else if (c == 'r')
+        c = '\r';
       else if (c == 'u' && at + 4 <= text.size()) {
-        append_utf8(out, static_cast<char32_t>(std::strtoul(std::string(text.substr(at, 4)).c_str(), nullptr, 16)));
+        append_utf8(
+            out, static_cast<char32_t>(std::strtoul(std::string(text.substr(at, 4)).c_str(), nullptr, 16)));
         at += 4;
         continue;
       } else if (c != '\\' && c != '\'' && c != '"') {
@@ -224,12 +137,15 @@ void ExpressionParser::tokenize(std::string_view text) {
       tokens_.push_back({Token::Kind::name, std::string(text.substr(at, end - at))});
       at = end;
     } else if (is_digit(c)) {
-      while (end < text.size() && (is_digit(text[end]) || (text[end] == '.' && end + 1 < text.size() && is_digit(text[end + 1])))) ++end;
+      while (end < text.size() &&
+             (is_digit(text[end]) || (text[end] == '.' && end + 1 < text.size() && is_digit(text[end + 1]))))
+        ++end;
       tokens_.push_back({Token::Kind::number, std::string(text.substr(at, end - at))});
       at = end;
     } else {
       const std::string_view two = text.substr(at, 2);
-      const bool pair = two == "==" || two == "!=" || two == "<=" || two == ">=" || two == "//" || two == "**";
+      const bool pair =
+          two == "==" || two == "!=" || two == "<=" || two == ">=" || two == "//" || two == "**";
       tokens_.push_back({Token::Kind::symbol, std::string(text.substr(at, pair ? 2 : 1))});
       at += pair ? 2 : 1;
     }
@@ -289,7 +205,8 @@ ExpressionPtr ExpressionParser::comparison() {
   auto e = sum();
   for (;;) {
     const Token& t = peek();
-    if (t.kind == Token::Kind::symbol && (t.text == "==" || t.text == "!=" || t.text == "<" || t.text == ">" || t.text == "<=" || t.text == ">=")) {
+    if (t.kind == Token::Kind::symbol && (t.text == "==" || t.text == "!=" || t.text == "<" ||
+                                          t.text == ">" || t.text == "<=" || t.text == ">=")) {
       std::string op = t.text;
       ++at_;
       e = binary(std::move(op), std::move(e), sum());
@@ -382,7 +299,8 @@ ExpressionPtr ExpressionParser::subscript(ExpressionPtr e) {
 ExpressionPtr ExpressionParser::postfix(ExpressionPtr e, bool filters) {
   for (;;) {
     if (take_symbol(".")) {
-      auto out = make(Kind::attribute, peek().kind == Token::Kind::number ? tokens_[at_++].text : need_name());
+      auto out =
+          make(Kind::attribute, peek().kind == Token::Kind::number ? tokens_[at_++].text : need_name());
       out->parts.push_back(std::move(e));
       e = std::move(out);
     } else if (take_symbol("[")) {
@@ -404,7 +322,8 @@ ExpressionPtr ExpressionParser::postfix(ExpressionPtr e, bool filters) {
       out->parts.push_back(std::move(e));
       if (take_symbol("(")) {
         call_arguments(*out);
-      } else if (out->name == "equalto" || out->name == "eq" || out->name == "in" || out->name == "divisibleby") {
+      } else if (out->name == "equalto" || out->name == "eq" || out->name == "in" ||
+                 out->name == "divisibleby") {
         Argument a;
         a.value = postfix(primary(), false);
         out->arguments.push_back(std::move(a));
@@ -442,13 +361,18 @@ ExpressionPtr ExpressionParser::primary() {
   }
   if (token.kind == Token::Kind::number) {
     if (token.text.size() > 18) fail("a number is too long");
-    literal->literal = token.text.find('.') != std::string::npos ? Json(std::stod(token.text)) : Json(static_cast<int64_t>(std::stoll(token.text)));
+    literal->literal = token.text.find('.') != std::string::npos
+                           ? Json(std::stod(token.text))
+                           : Json(static_cast<int64_t>(std::stoll(token.text)));
     return literal;
   }
   if (token.kind == Token::Kind::name) {
-    if (token.text == "true" || token.text == "True") literal->literal = true;
-    else if (token.text == "false" || token.text == "False") literal->literal = false;
-    else if (token.text != "none" && token.text != "None") return make(Kind::name, token.text);
+    if (token.text == "true" || token.text == "True")
+      literal->literal = true;
+    else if (token.text == "false" || token.text == "False")
+      literal->literal = false;
+    else if (token.text != "none" && token.text != "None")
+      return make(Kind::name, token.text);
     return literal;
   }
   if (token.text == "(" || token.text == "[") {
@@ -474,7 +398,7 @@ ExpressionPtr ExpressionParser::primary() {
 
 class TemplateParser {
  public:
-  explicit TemplateParser(std::string_view source) : parts_(Splitter(source).run()) {}
+  explicit TemplateParser(std::string_view source) : parts_(split_source(source)) {}
 
   Body run() {
     std::string end;
@@ -507,7 +431,8 @@ std::pair<std::string, std::string> first_word(const std::string& text) {
 }
 
 Body TemplateParser::block(std::initializer_list<std::string_view> ends, std::string& end) {
-  if (++depth_ > kDeepest) throw Error(ErrorCode::invalid_config, "chat template: blocks are nested too deeply");
+  if (++depth_ > kDeepest)
+    throw Error(ErrorCode::invalid_config, "chat template: blocks are nested too deeply");
   Body out;
   while (at_ < parts_.size()) {
     const Part& part = parts_[at_++];
@@ -534,7 +459,8 @@ Body TemplateParser::block(std::initializer_list<std::string_view> ends, std::st
       tag(part, out);
     }
   }
-  if (ends.size() > 0) throw Error(ErrorCode::invalid_config, fmt::format("chat template: {} is missing", *(ends.end() - 1)));
+  if (ends.size() > 0)
+    throw Error(ErrorCode::invalid_config, fmt::format("chat template: {} is missing", *(ends.end() - 1)));
   --depth_;
   return out;
 }
@@ -555,7 +481,9 @@ void TemplateParser::tag(const Part& part, Body& out) {
     s.kind = word == "break" ? Statement::Kind::stop : Statement::Kind::next;
     out.push_back(std::move(s));
   } else if (word != "generation" && word != "endgeneration") {  // These mark text for training only.
-    throw Error(ErrorCode::unsupported, fmt::format("chat template, line {}: the tag \"{}\" is not known here", part.line, printable(word, 40)));
+    throw Error(ErrorCode::unsupported,
+                fmt::format("chat template, line {}: the tag \"{}\" is not known here", part.line,
+                            printable(word, 40)));
   }
 }
 
@@ -635,6 +563,8 @@ Statement TemplateParser::macro(ExpressionParser& p) {
 }
 }  // namespace
 
-Body parse(std::string_view source) { return TemplateParser(source).run(); }
+Body parse(std::string_view source) {
+  return TemplateParser(source).run();
+}
 
 }  // namespace ferry::tokenizers::jinja

@@ -49,8 +49,10 @@ class Runner {
   Value subscript(const Expression& e);
   Value slice(const Expression& e);
   Value call(const Expression& e);
-  Value call_global(const std::string& name, const std::vector<Value>& positional, const std::map<std::string, Value>& named);
-  Value call_macro(const Statement& macro, const std::vector<Value>& positional, const std::map<std::string, Value>& named);
+  Value call_global(const std::string& name, const std::vector<Value>& positional,
+                    const std::map<std::string, Value>& named);
+  Value call_macro(const Statement& macro, const std::vector<Value>& positional,
+                   const std::map<std::string, Value>& named);
   Value binary(const Expression& e);
   void arguments(const Expression& e, std::vector<Value>& positional, std::map<std::string, Value>& named);
 
@@ -133,7 +135,8 @@ Runner::Flow Runner::loop(const Statement& s, std::string& out) {
     for (const auto& [key, unused] : value.json.items()) list.push_back(key);
   } else if (value.json.is_string()) {
     const auto text = value.json.get<std::string>();
-    for (size_t i = 0; i < text.size(); i += utf8_length(static_cast<unsigned char>(text[i]))) list.push_back(text.substr(i, utf8_length(static_cast<unsigned char>(text[i]))));
+    for (size_t i = 0; i < text.size(); i += utf8_length(static_cast<unsigned char>(text[i])))
+      list.push_back(text.substr(i, utf8_length(static_cast<unsigned char>(text[i]))));
   } else if (!value.undefined) {
     fail("a loop over something that is no list");
   }
@@ -151,7 +154,8 @@ Runner::Flow Runner::loop(const Statement& s, std::string& out) {
     step();
     scopes_.back().clear();
     bind(s.names, list[i]);
-    Json info = {{"index", i + 1}, {"index0", i}, {"first", i == 0}, {"last", i + 1 == n}, {"length", n}, {"revindex", n - i}, {"revindex0", n - i - 1}};
+    Json info = {{"index", i + 1}, {"index0", i},       {"first", i == 0},       {"last", i + 1 == n},
+                 {"length", n},    {"revindex", n - i}, {"revindex0", n - i - 1}};
     if (i > 0) info["previtem"] = list[i - 1];
     if (i + 1 < n) info["nextitem"] = list[i + 1];
     scopes_.back()["loop"] = std::move(info);
@@ -196,9 +200,11 @@ Value Runner::subscript(const Expression& e) {
   Expression copy;
   std::vector<std::string> list;
   const auto text = object.json.get<std::string>();
-  for (size_t i = 0; i < text.size(); i += utf8_length(static_cast<unsigned char>(text[i]))) list.push_back(text.substr(i, utf8_length(static_cast<unsigned char>(text[i]))));
+  for (size_t i = 0; i < text.size(); i += utf8_length(static_cast<unsigned char>(text[i])))
+    list.push_back(text.substr(i, utf8_length(static_cast<unsigned char>(text[i]))));
   if (at < 0) at += static_cast<int64_t>(list.size());
-  return at < 0 || at >= static_cast<int64_t>(list.size()) ? undefined() : Value(Json(list[static_cast<size_t>(at)]));
+  return at < 0 || at >= static_cast<int64_t>(list.size()) ? undefined()
+                                                           : Value(Json(list[static_cast<size_t>(at)]));
 }
 
 Value Runner::slice(const Expression& e) {
@@ -208,7 +214,8 @@ Value Runner::slice(const Expression& e) {
     items.assign(object.json.begin(), object.json.end());
   } else if (object.json.is_string()) {
     const auto text = object.json.get<std::string>();
-    for (size_t i = 0; i < text.size(); i += utf8_length(static_cast<unsigned char>(text[i]))) items.emplace_back(text.substr(i, utf8_length(static_cast<unsigned char>(text[i]))));
+    for (size_t i = 0; i < text.size(); i += utf8_length(static_cast<unsigned char>(text[i])))
+      items.emplace_back(text.substr(i, utf8_length(static_cast<unsigned char>(text[i]))));
   } else {
     fail("a slice of something that is no list");
   }
@@ -220,18 +227,22 @@ Value Runner::slice(const Expression& e) {
   };
   const int64_t step = part(3, 1);
   if (step == 0) fail("a slice with step 0");
-  const auto clamp = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + n : at, step > 0 ? 0 : -1, step > 0 ? n : n - 1); };
+  const auto clamp = [&](int64_t at) {
+    return std::clamp<int64_t>(at < 0 ? at + n : at, step > 0 ? 0 : -1, step > 0 ? n : n - 1);
+  };
   const int64_t begin = e.parts[1] ? clamp(part(1, 0)) : step > 0 ? 0 : n - 1;
   const int64_t end = e.parts[2] ? clamp(part(2, 0)) : step > 0 ? n : -1;
   Json list = Json::array();
-  for (int64_t i = begin; step > 0 ? i < end : i > end; i += step) list.push_back(items[static_cast<size_t>(i)]);
+  for (int64_t i = begin; step > 0 ? i < end : i > end; i += step)
+    list.push_back(items[static_cast<size_t>(i)]);
   if (object.json.is_array()) return list;
   std::string text;
   for (const Json& c : list) text += c.get<std::string>();
   return Json(text);
 }
 
-void Runner::arguments(const Expression& e, std::vector<Value>& positional, std::map<std::string, Value>& named) {
+void Runner::arguments(const Expression& e, std::vector<Value>& positional,
+                       std::map<std::string, Value>& named) {
   for (const Argument& a : e.arguments) {
     if (a.name.empty()) {
       positional.push_back(evaluate(*a.value));
@@ -241,15 +252,20 @@ void Runner::arguments(const Expression& e, std::vector<Value>& positional, std:
   }
 }
 
-Value Runner::call_macro(const Statement& macro, const std::vector<Value>& positional, const std::map<std::string, Value>& named) {
+Value Runner::call_macro(const Statement& macro, const std::vector<Value>& positional,
+                         const std::map<std::string, Value>& named) {
   if (++depth_ > kDeepest) fail("macros call each other too deeply");
   // A macro sees the template's own names, not those of its caller's loops.
-  std::vector<Scope> saved(std::make_move_iterator(scopes_.begin() + 2), std::make_move_iterator(scopes_.end()));
+  std::vector<Scope> saved(std::make_move_iterator(scopes_.begin() + 2),
+                           std::make_move_iterator(scopes_.end()));
   scopes_.resize(2);
   Scope own;
   for (size_t i = 0; i < macro.names.size(); ++i) {
     const auto by_name = named.find(macro.names[i]);
-    own[macro.names[i]] = i < positional.size() ? positional[i] : by_name != named.end() ? by_name->second : macro.defaults[i] ? evaluate(*macro.defaults[i]) : undefined();
+    own[macro.names[i]] = i < positional.size()    ? positional[i]
+                          : by_name != named.end() ? by_name->second
+                          : macro.defaults[i]      ? evaluate(*macro.defaults[i])
+                                                   : undefined();
   }
   scopes_.push_back(std::move(own));
   std::string out;
@@ -260,7 +276,8 @@ Value Runner::call_macro(const Statement& macro, const std::vector<Value>& posit
   return Json(out);
 }
 
-Value Runner::call_global(const std::string& name, const std::vector<Value>& a, const std::map<std::string, Value>& named) {
+Value Runner::call_global(const std::string& name, const std::vector<Value>& a,
+                          const std::map<std::string, Value>& named) {
   if (name == "raise_exception") fail(a.empty() ? "raise_exception" : printable(to_text(a[0]), 300));
   if (name == "namespace") {
     Value v;
@@ -275,7 +292,8 @@ Value Runner::call_global(const std::string& name, const std::vector<Value>& a, 
   }
   if (name == "range" && !a.empty() && a[0].json.is_number_integer()) {
     const int64_t begin = a.size() > 1 ? a[0].json.get<int64_t>() : 0;
-    const int64_t end = a.size() > 1 && a[1].json.is_number_integer() ? a[1].json.get<int64_t>() : a[0].json.get<int64_t>();
+    const int64_t end =
+        a.size() > 1 && a[1].json.is_number_integer() ? a[1].json.get<int64_t>() : a[0].json.get<int64_t>();
     const int64_t by = a.size() > 2 && a[2].json.is_number_integer() ? a[2].json.get<int64_t>() : 1;
     if (by == 0 || end - begin > 1'000'000 || begin - end > 1'000'000) fail("a range is too long");
     Json out = Json::array();
@@ -321,7 +339,9 @@ Value arithmetic(const std::string& op, const Json& a, const Json& b) {
     int64_t out = 0;
     if (op == "//") return Json(static_cast<int64_t>(std::floor(x / y)));
     if (op == "%") return Json(k == -1 ? 0 : (i % k + k) % k);
-    const bool overflow = op == "+" ? __builtin_add_overflow(i, k, &out) : op == "-" ? __builtin_sub_overflow(i, k, &out) : __builtin_mul_overflow(i, k, &out);
+    const bool overflow = op == "+"   ? __builtin_add_overflow(i, k, &out)
+                          : op == "-" ? __builtin_sub_overflow(i, k, &out)
+                                      : __builtin_mul_overflow(i, k, &out);
     if (overflow) fail("a number is too large");
     return Json(out);
   }
@@ -346,10 +366,15 @@ Value Runner::binary(const Expression& e) {
   }
   if (a.undefined || b.undefined) fail(fmt::format("\"{}\" with something undefined", op));
   if (op == "<" || op == ">" || op == "<=" || op == ">=") {
-    if (a.json.is_number() != b.json.is_number() || a.json.is_string() != b.json.is_string()) fail("a comparison of different kinds");
-    return Json(op == "<" ? a.json < b.json : op == ">" ? a.json > b.json : op == "<=" ? a.json <= b.json : a.json >= b.json);
+    if (a.json.is_number() != b.json.is_number() || a.json.is_string() != b.json.is_string())
+      fail("a comparison of different kinds");
+    return Json(op == "<"    ? a.json < b.json
+                : op == ">"  ? a.json > b.json
+                : op == "<=" ? a.json <= b.json
+                             : a.json >= b.json);
   }
-  if (op == "+" && a.json.is_string() && b.json.is_string()) return Json(a.json.get_ref<const std::string&>() + b.json.get_ref<const std::string&>());
+  if (op == "+" && a.json.is_string() && b.json.is_string())
+    return Json(a.json.get_ref<const std::string&>() + b.json.get_ref<const std::string&>());
   if (op == "+" && a.json.is_array() && b.json.is_array()) {
     for (const Json& item : b.json) a.json.push_back(item);
     return a;
@@ -369,13 +394,20 @@ Value Runner::binary(const Expression& e) {
 Value Runner::evaluate(const Expression& e) {
   step();
   switch (e.kind) {
-    case EKind::literal: return e.literal;
-    case EKind::name: return lookup(e.name);
-    case EKind::attribute: return attribute(evaluate(*e.parts[0]), e.name);
-    case EKind::subscript: return subscript(e);
-    case EKind::slice: return slice(e);
-    case EKind::call: return call(e);
-    case EKind::binary: return binary(e);
+    case EKind::literal:
+      return e.literal;
+    case EKind::name:
+      return lookup(e.name);
+    case EKind::attribute:
+      return attribute(evaluate(*e.parts[0]), e.name);
+    case EKind::subscript:
+      return subscript(e);
+    case EKind::slice:
+      return slice(e);
+    case EKind::call:
+      return call(e);
+    case EKind::binary:
+      return binary(e);
     case EKind::conditional: {
       if (truthy(evaluate(*e.parts[0]))) return evaluate(*e.parts[1]);
       return e.parts.size() > 2 ? evaluate(*e.parts[2]) : undefined();
@@ -391,7 +423,8 @@ Value Runner::evaluate(const Expression& e) {
     }
     case EKind::dict: {
       Json out = Json::object();
-      for (size_t i = 0; i + 1 < e.parts.size(); i += 2) out[to_text(evaluate(*e.parts[i]))] = evaluate(*e.parts[i + 1]).json;
+      for (size_t i = 0; i + 1 < e.parts.size(); i += 2)
+        out[to_text(evaluate(*e.parts[i]))] = evaluate(*e.parts[i + 1]).json;
       return out;
     }
     case EKind::filter:
@@ -402,7 +435,8 @@ Value Runner::evaluate(const Expression& e) {
       arguments(e, positional, named);
       if (e.kind == EKind::filter) {
         if (auto out = apply_filter(e.name, v, positional, named)) return *out;
-        fail(fmt::format("the filter \"{}\" is not known here, or does not take this value", printable(e.name, 40)));
+        fail(fmt::format("the filter \"{}\" is not known here, or does not take this value",
+                         printable(e.name, 40)));
       }
       const auto holds = apply_test(e.name, v, positional);
       if (!holds) fail(fmt::format("the test \"{}\" is not known here", printable(e.name, 40)));

@@ -21,11 +21,16 @@ std::string represent(const Json& j) {
   const char quote = text.find('\'') != std::string::npos && text.find('"') == std::string::npos ? '"' : '\'';
   std::string out(1, quote);
   for (const char c : text) {
-    if (c == '\n') out += "\\n";
-    else if (c == '\t') out += "\\t";
-    else if (c == '\r') out += "\\r";
-    else if (c == '\\' || c == quote) out.append("\\").append(1, c);
-    else out += c;
+    if (c == '\n')
+      out += "\\n";
+    else if (c == '\t')
+      out += "\\t";
+    else if (c == '\r')
+      out += "\\r";
+    else if (c == '\\' || c == quote)
+      out.append("\\").append(1, c);
+    else
+      out += c;
   }
   return out + quote;
 }
@@ -40,7 +45,8 @@ std::string number_text(const Json& j) {
 
 // Strips characters of `set`, or white space, from the ends.
 std::string strip(std::string_view text, const std::vector<Value>& arguments, bool left, bool right) {
-  const std::optional<std::string> set = arguments.empty() || arguments[0].json.is_null() ? std::nullopt : std::optional(to_text(arguments[0]));
+  const std::optional<std::string> set =
+      arguments.empty() || arguments[0].json.is_null() ? std::nullopt : std::optional(to_text(arguments[0]));
   const auto goes = [&](const char* p) {
     const size_t n = utf8_length(static_cast<unsigned char>(*p));
     if (set) return set->find(std::string_view(p, n)) != std::string::npos;
@@ -75,7 +81,8 @@ std::string title(const std::string& text, bool first_only) {
 
 Json split_text(const std::string& text, const std::vector<Value>& arguments) {
   Json out = Json::array();
-  const int64_t most = arguments.size() > 1 && arguments[1].json.is_number_integer() ? arguments[1].json.get<int64_t>() : -1;
+  const int64_t most =
+      arguments.size() > 1 && arguments[1].json.is_number_integer() ? arguments[1].json.get<int64_t>() : -1;
   if (arguments.empty() || arguments[0].json.is_null()) {
     for (size_t at = 0; at < text.size();) {
       const size_t begin = text.find_first_not_of(" \t\n\r\f\v", at);
@@ -89,7 +96,9 @@ Json split_text(const std::string& text, const std::vector<Value>& arguments) {
   const std::string separator = to_text(arguments[0]);
   if (separator.empty()) fail("split() with an empty separator");
   size_t done = 0;
-  for (size_t at = text.find(separator); at != std::string::npos && (most < 0 || static_cast<int64_t>(out.size()) < most); at = text.find(separator, done)) {
+  for (size_t at = text.find(separator);
+       at != std::string::npos && (most < 0 || static_cast<int64_t>(out.size()) < most);
+       at = text.find(separator, done)) {
     out.push_back(text.substr(done, at - done));
     done = at + separator.size();
   }
@@ -129,7 +138,8 @@ Json choose(const Json& list, const std::vector<Value>& a, bool by_attribute, bo
     const Value subject = by_attribute ? attribute(item, a.empty() ? "" : to_text(a[0])) : Value(item);
     bool holds = truthy(subject);
     if (a.size() > at) {
-      const auto tested = apply_test(to_text(a[at]), subject, std::vector<Value>(a.begin() + static_cast<ptrdiff_t>(at) + 1, a.end()));
+      const auto tested = apply_test(to_text(a[at]), subject,
+                                     std::vector<Value>(a.begin() + static_cast<ptrdiff_t>(at) + 1, a.end()));
       if (!tested) fail(fmt::format("no test \"{}\"", printable(to_text(a[at]), 40)));
       holds = *tested;
     }
@@ -139,7 +149,9 @@ Json choose(const Json& list, const std::vector<Value>& a, bool by_attribute, bo
 }
 }  // namespace
 
-void fail(const std::string& what) { throw Error(ErrorCode::invalid_config, "chat template: " + what); }
+void fail(const std::string& what) {
+  throw Error(ErrorCode::invalid_config, "chat template: " + what);
+}
 
 bool truthy(const Value& v) {
   if (v.undefined) return false;
@@ -215,7 +227,8 @@ std::optional<Value> call_method(const Json& object, const std::string& name, co
   if (!object.is_string()) return std::nullopt;
   const auto& text = object.get_ref<const std::string&>();
   const std::string first = a.empty() ? "" : to_text(a[0]);
-  if (name == "strip" || name == "lstrip" || name == "rstrip") return Json(strip(text, a, name != "rstrip", name != "lstrip"));
+  if (name == "strip" || name == "lstrip" || name == "rstrip")
+    return Json(strip(text, a, name != "rstrip", name != "lstrip"));
   if (name == "startswith") return Json(starts_with(text, first));
   if (name == "endswith") return Json(ends_with(text, first));
   if (name == "split") return split_text(text, a);
@@ -228,16 +241,20 @@ std::optional<Value> call_method(const Json& object, const std::string& name, co
   }
   if (name == "count") {
     int64_t n = 0;
-    for (size_t at = text.find(first); !first.empty() && at != std::string::npos; at = text.find(first, at + first.size())) ++n;
+    for (size_t at = text.find(first); !first.empty() && at != std::string::npos;
+         at = text.find(first, at + first.size()))
+      ++n;
     return Json(n);
   }
   return std::nullopt;
 }
 
-std::optional<Value> apply_filter(const std::string& name, const Value& v, const std::vector<Value>& a, const std::map<std::string, Value>& named) {
+std::optional<Value> apply_filter(const std::string& name, const Value& v, const std::vector<Value>& a,
+                                  const std::map<std::string, Value>& named) {
   const Json& j = v.json;
   if (name == "default" || name == "d") {
-    const bool falsy_too = (a.size() > 1 && truthy(a[1])) || (named.contains("boolean") && truthy(named.at("boolean")));
+    const bool falsy_too =
+        (a.size() > 1 && truthy(a[1])) || (named.contains("boolean") && truthy(named.at("boolean")));
     if (v.undefined || (falsy_too && !truthy(v))) return a.empty() ? Value(Json("")) : a[0];
     return v;
   }
@@ -245,7 +262,8 @@ std::optional<Value> apply_filter(const std::string& name, const Value& v, const
   if (name == "length" || name == "count") return Json(v.undefined ? 0 : length_of(j));
   if (name == "tojson") {
     const Json indent = !a.empty() ? a[0].json : named.contains("indent") ? named.at("indent").json : Json();
-    return Json(to_json_text(j, indent.is_number_integer() ? std::optional(indent.get<int64_t>()) : std::nullopt));
+    return Json(
+        to_json_text(j, indent.is_number_integer() ? std::optional(indent.get<int64_t>()) : std::nullopt));
   }
   if (name == "upper" || name == "lower") return Json(map_ascii(to_text(v), name == "upper"));
   if (name == "title" || name == "capitalize") return Json(title(to_text(v), name == "capitalize"));
@@ -261,7 +279,8 @@ std::optional<Value> apply_filter(const std::string& name, const Value& v, const
     const bool good = end != text.c_str() && std::abs(value) < 9e18;
     return name == "int" ? Json(good ? static_cast<int64_t>(value) : 0) : Json(good ? value : 0.0);
   }
-  if (name == "abs" && j.is_number()) return j.is_number_integer() ? Json(std::abs(j.get<int64_t>())) : Json(std::abs(j.get<double>()));
+  if (name == "abs" && j.is_number())
+    return j.is_number_integer() ? Json(std::abs(j.get<int64_t>())) : Json(std::abs(j.get<double>()));
   if (!j.is_array()) return std::nullopt;
   if (name == "first" || name == "last") {
     if (!j.empty()) return name == "first" ? j.front() : j.back();
@@ -299,16 +318,22 @@ std::optional<bool> apply_test(const std::string& name, const Value& v, const st
   if (name == "true") return j.is_boolean() && j.get<bool>();
   if (name == "false") return j.is_boolean() && !j.get<bool>();
   if (name == "mapping") return j.is_object();
-  if (name == "iterable" || name == "sequence") return v.undefined ? name == "iterable" : j.is_structured() || j.is_string();
-  if ((name == "odd" || name == "even") && j.is_number_integer()) return (j.get<int64_t>() % 2 != 0) == (name == "odd");
+  if (name == "iterable" || name == "sequence")
+    return v.undefined ? name == "iterable" : j.is_structured() || j.is_string();
+  if ((name == "odd" || name == "even") && j.is_number_integer())
+    return (j.get<int64_t>() % 2 != 0) == (name == "odd");
   if ((name == "equalto" || name == "eq" || name == "==") && !a.empty()) return is_equal(j, a[0].json);
   if ((name == "ne" || name == "!=") && !a.empty()) return !is_equal(j, a[0].json);
-  if (name == "divisibleby" && !a.empty() && j.is_number_integer() && a[0].json.is_number_integer() && a[0].json != 0) return j.get<int64_t>() % a[0].json.get<int64_t>() == 0;
+  if (name == "divisibleby" && !a.empty() && j.is_number_integer() && a[0].json.is_number_integer() &&
+      a[0].json != 0)
+    return j.get<int64_t>() % a[0].json.get<int64_t>() == 0;
   if (name == "in" && !a.empty()) {
     const Json& c = a[0].json;
-    if (c.is_string() && j.is_string()) return c.get_ref<const std::string&>().find(j.get_ref<const std::string&>()) != std::string::npos;
+    if (c.is_string() && j.is_string())
+      return c.get_ref<const std::string&>().find(j.get_ref<const std::string&>()) != std::string::npos;
     if (c.is_object() && j.is_string()) return c.contains(j.get<std::string>());
-    return c.is_array() && std::any_of(c.begin(), c.end(), [&](const Json& item) { return is_equal(item, j); });
+    return c.is_array() &&
+           std::any_of(c.begin(), c.end(), [&](const Json& item) { return is_equal(item, j); });
   }
   return std::nullopt;
 }

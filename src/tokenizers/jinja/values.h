@@ -29,10 +29,14 @@ std::string to_json_text(const Json& value, std::optional<int64_t> indent);
 bool is_equal(const Json& a, const Json& b);
 
 /// A method of a string, a list or a dictionary; nothing if there is none of that name.
-std::optional<Value> call_method(const Json& object, const std::string& name, const std::vector<Value>& arguments);
+std::optional<Value> call_method(const Json& object, const std::string& name,
+                                 const std::vector<Value>& arguments);
 /// A filter; nothing if there is none of that name.
-std::optional<Value> apply_filter(const std::string& name, const Value& value, const std::vector<Value>& arguments, const std::map<std::string, Value>& named);
+std::optional<Value> apply_filter(const std::string& name, const Value& value,
+                                  const std::vector<Value>& arguments,
+                                  const std::map<std::string, Value>& named);
 /// A test; nothing if there is none of that name.
-std::optional<bool> apply_test(const std::string& name, const Value& value, const std::vector<Value>& arguments);
+std::optional<bool> apply_test(const std::string& name, const Value& value,
+                               const std::vector<Value>& arguments);
 
 }  // namespace ferry::tokenizers::jinja

@@ -18,12 +18,16 @@ namespace {
 constexpr uint32_t kNone = UINT32_MAX;
 constexpr std::string_view kMetaspace = "\xE2\x96\x81";
 
-bool is_byte_token(std::string_view token) { return token.size() == 6 && token.starts_with("<0x") && token.ends_with('>'); }
+bool is_byte_token(std::string_view token) {
+  return token.size() == 6 && token.starts_with("<0x") && token.ends_with('>');
+}
 
 class Bpe final : public Model {
  public:
   Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options)
-      : options_(std::move(options)), merges_(merges.size()), has_prefix_(!affix(options_.continuing_subword_prefix).empty()),
+      : options_(std::move(options)),
+        merges_(merges.size()),
+        has_prefix_(!affix(options_.continuing_subword_prefix).empty()),
         has_suffix_(!affix(options_.end_of_word_suffix).empty()) {
     vocabulary_ = std::move(vocabulary);
     read_merges(merges);
@@ -32,14 +36,17 @@ class Bpe final : public Model {
   }
 
   // Where characters may be dropped, the reference's offsets depend on how the others are written.
-  [[nodiscard]] bool reads_bytes() const override { return !options_.byte_fallback && (unk_.has_value() || has_alphabet_); }
+  [[nodiscard]] bool reads_bytes() const override {
+    return !options_.byte_fallback && (unk_.has_value() || has_alphabet_);
+  }
 
   void tokenize(std::string_view word, bool bytes, ModelScratch& scratch, WordTokens& out) const override {
     if (bytes || !cuts_) {
       tokenize_cached(word, scratch, out, [&] { compute(word, bytes, scratch, out); });
       return;
     }
-    // No merge reaches across these cuts, so each part stands alone, and most are words that were seen before.
+    // No merge reaches across these cuts, so each part stands alone, and most are words that were seen
+    // before.
     size_t begin = 0;
     for (size_t at = word.find(kMetaspace, 1);; at = word.find(kMetaspace, at + kMetaspace.size())) {
       const bool last = at == std::string_view::npos;
@@ -60,7 +67,9 @@ class Bpe final : public Model {
   [[nodiscard]] std::string to_json() const override;
 
  private:
-  static std::string_view affix(const std::optional<std::string>& text) { return text ? std::string_view(*text) : std::string_view(); }
+  static std::string_view affix(const std::optional<std::string>& text) {
+    return text ? std::string_view(*text) : std::string_view();
+  }
 
   void read_merges(const Merges& merges) {
     const size_t prefix = affix(options_.continuing_subword_prefix).size();
@@ -70,8 +79,10 @@ class Bpe final : public Model {
       const auto& left = merge.first;  // clang 14 captures no structured bindings.
       const auto& right = merge.second;
       const auto fail = [&](std::string_view token) {
-        throw Error(ErrorCode::invalid_file, fmt::format("BPE: merge {} (\"{}\" \"{}\"): the token \"{}\" is not in the vocabulary",
-                                                         new_id_of_rank_.size(), printable(left, 40), printable(right, 40), printable(token, 80)));
+        throw Error(ErrorCode::invalid_file,
+                    fmt::format("BPE: merge {} (\"{}\" \"{}\"): the token \"{}\" is not in the vocabulary",
+                                new_id_of_rank_.size(), printable(left, 40), printable(right, 40),
+                                printable(token, 80)));
       };
       const auto a = vocabulary_.find(left);
       const auto b = vocabulary_.find(right);
@@ -104,7 +115,8 @@ class Bpe final : public Model {
         }
       }
     }
-    for (unsigned b = 0; b < 256; ++b) fallback_ids_[b] = vocabulary_.find(fmt::format("<0x{:02X}>", b)).value_or(kNone);
+    for (unsigned b = 0; b < 256; ++b)
+      fallback_ids_[b] = vocabulary_.find(fmt::format("<0x{:02X}>", b)).value_or(kNone);
     if (options_.unk_token) unk_ = vocabulary_.find(*options_.unk_token);
   }
 
@@ -112,7 +124,8 @@ class Bpe final : public Model {
   void find_cuts() {
     if (has_prefix_ || has_suffix_ || options_.ignore_merges || !vocabulary_.find(kMetaspace)) return;
     // Parts are put where they stand in the word, so no character may be dropped before them.
-    const bool all_bytes = options_.byte_fallback && std::find(fallback_ids_.begin(), fallback_ids_.end(), kNone) == fallback_ids_.end();
+    const bool all_bytes = options_.byte_fallback && std::find(fallback_ids_.begin(), fallback_ids_.end(),
+                                                               kNone) == fallback_ids_.end();
     if (!unk_ && !all_bytes) return;
     bool possible = true;
     merges_.for_each([&](uint32_t left, uint32_t right, MergeTable::Merge) {
@@ -195,8 +208,9 @@ class Bpe final : public Model {
       }
       if (!model.options_.unk_token) return;
       if (!model.unk_) {
-        throw Error(ErrorCode::invalid_config, fmt::format("BPE: the unknown token \"{}\" is missing from the vocabulary",
-                                                           printable(*model.options_.unk_token, 60)));
+        throw Error(ErrorCode::invalid_config,
+                    fmt::format("BPE: the unknown token \"{}\" is missing from the vocabulary",
+                                printable(*model.options_.unk_token, 60)));
       }
       if (unknown_length && model.options_.fuse_unk) {
         *unknown_length += length;
@@ -228,7 +242,8 @@ class Bpe final : public Model {
   }
 
   [[nodiscard]] bool has_all_bytes(std::string_view key) const {
-    return std::all_of(key.begin(), key.end(), [&](char c) { return fallback_ids_[static_cast<unsigned char>(c)] != kNone; });
+    return std::all_of(key.begin(), key.end(),
+                       [&](char c) { return fallback_ids_[static_cast<unsigned char>(c)] != kNone; });
   }
 
   BpeOptions options_;
@@ -236,7 +251,7 @@ class Bpe final : public Model {
   std::vector<uint32_t> new_id_of_rank_;
   bool has_prefix_;
   bool has_suffix_;
-  std::array<std::array<std::array<uint32_t, 256>, 2>, 2> byte_ids_{};   // [is first][is last][byte]
+  std::array<std::array<std::array<uint32_t, 256>, 2>, 2> byte_ids_{};  // [is first][is last][byte]
   std::array<std::array<std::array<uint32_t, 128>, 2>, 2> ascii_ids_{};
   std::array<uint32_t, 256> fallback_ids_{};
   std::optional<uint32_t> unk_;
@@ -258,11 +273,13 @@ std::string Bpe::to_json() const {
   optional(out, "unk_token", options_.unk_token);
   optional(out, "continuing_subword_prefix", options_.continuing_subword_prefix);
   optional(out, "end_of_word_suffix", options_.end_of_word_suffix);
-  out += fmt::format(",\"fuse_unk\":{},\"byte_fallback\":{},\"ignore_merges\":{}", options_.fuse_unk, options_.byte_fallback,
-                     options_.ignore_merges);
+  out += fmt::format(",\"fuse_unk\":{},\"byte_fallback\":{},\"ignore_merges\":{}", options_.fuse_unk,
+                     options_.byte_fallback, options_.ignore_merges);
   append_vocab_json(out, vocabulary_);
   std::vector<std::pair<uint32_t, std::pair<uint32_t, uint32_t>>> ranked;
-  merges_.for_each([&](uint32_t left, uint32_t right, MergeTable::Merge merge) { ranked.push_back({merge.rank, {left, right}}); });
+  merges_.for_each([&](uint32_t left, uint32_t right, MergeTable::Merge merge) {
+    ranked.push_back({merge.rank, {left, right}});
+  });
   std::sort(ranked.begin(), ranked.end());
   out += ",\"merges\":[";
   for (size_t i = 0; i < ranked.size(); ++i) {

@@ -3,8 +3,8 @@
 
 namespace ferry::tokenizers {
 
-/// Appends the tokens of `word`: the remembered ones, or those that compute() appends, which are then remembered.
-/// Tokens must follow one another without gaps from the word's start.
+/// Appends the tokens of `word`: the remembered ones, or those that compute() appends, which are then
+/// remembered. Tokens must follow one another without gaps from the word's start.
 template <typename Compute>
 void tokenize_cached(std::string_view word, ModelScratch& scratch, WordTokens& out, Compute&& compute) {
   if (word.size() > WordCache::kLongestWord) return compute();

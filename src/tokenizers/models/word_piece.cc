@@ -20,7 +20,8 @@ class WordPiece final : public Model {
       const std::string_view token = vocabulary_.token(id);
       if (token.empty() || vocabulary_.find(token) != id) continue;
       first_.insert(token, id);
-      if (token.size() > prefix.size() && token.starts_with(prefix)) rest_.insert(token.substr(prefix.size()), id);
+      if (token.size() > prefix.size() && token.starts_with(prefix))
+        rest_.insert(token.substr(prefix.size()), id);
     }
   }
 

@@ -42,7 +42,8 @@ void update_bos_eos(Engine& engine, const Configuration& c, bool bos_by_default)
   const auto bos = c.text_of("bos_token");
   const auto eos = c.text_of("eos_token");
   if ((add_bos && !bos) || (add_eos && !eos)) {
-    throw Error(ErrorCode::invalid_config, "tokenizer_config.json: add_bos_token or add_eos_token is set, and there is no such token");
+    throw Error(ErrorCode::invalid_config,
+                "tokenizer_config.json: add_bos_token or add_eos_token is set, and there is no such token");
   }
   std::vector<TemplateItem> single;
   std::vector<TemplateItem> pair;
@@ -76,9 +77,10 @@ void update_roberta_processor(Engine& engine, const Configuration& c) {
 void apply_class(Engine& engine, const Configuration& c) {
   const std::string_view name = c.known->name;
   update_prefix_space(engine, c);
-  if (is_one_of(name, {"BertTokenizer", "ConvBertTokenizer", "DistilBertTokenizer", "DPRQuestionEncoderTokenizer", "DPRContextEncoderTokenizer",
-                       "DPRReaderTokenizer", "ElectraTokenizer", "FunnelTokenizer", "LayoutLMTokenizer", "LxmertTokenizer", "MobileBertTokenizer",
-                       "SqueezeBertTokenizer"})) {
+  if (is_one_of(name,
+                {"BertTokenizer", "ConvBertTokenizer", "DistilBertTokenizer", "DPRQuestionEncoderTokenizer",
+                 "DPRContextEncoderTokenizer", "DPRReaderTokenizer", "ElectraTokenizer", "FunnelTokenizer",
+                 "LayoutLMTokenizer", "LxmertTokenizer", "MobileBertTokenizer", "SqueezeBertTokenizer"})) {
     update_bert_normalizer(engine, c, true);
   } else if (is_one_of(name, {"MPNetTokenizer", "LayoutLMv2Tokenizer", "SplinterTokenizer"})) {
     update_bert_normalizer(engine, c, false);
@@ -86,8 +88,9 @@ void apply_class(Engine& engine, const Configuration& c) {
     update_bos_eos(engine, c, true);
   } else if (name == "GPTNeoXTokenizer") {
     update_bos_eos(engine, c, false);
-  } else if (is_one_of(name, {"RobertaTokenizer", "BartTokenizer", "BlenderbotTokenizer", "LEDTokenizer", "LongformerTokenizer",
-                              "LayoutLMv3Tokenizer", "MarkupLMTokenizer", "MvpTokenizer"})) {
+  } else if (is_one_of(name,
+                       {"RobertaTokenizer", "BartTokenizer", "BlenderbotTokenizer", "LEDTokenizer",
+                        "LongformerTokenizer", "LayoutLMv3Tokenizer", "MarkupLMTokenizer", "MvpTokenizer"})) {
     update_roberta_processor(engine, c);
   }
 }
@@ -120,7 +123,8 @@ void add_configured_tokens(Engine& engine, const Configuration& c) {
   }
   for (const SpecialToken& s : c.additional_special_tokens) consider(s);
   for (AddedToken& token : add) {
-    token.special = token.special || std::find(special.begin(), special.end(), token.content) != special.end();
+    token.special =
+        token.special || std::find(special.begin(), special.end(), token.content) != special.end();
   }
   if (!add.empty()) engine.add_tokens(add);
 }

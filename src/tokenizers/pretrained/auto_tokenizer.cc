@@ -16,10 +16,13 @@ namespace fs = std::filesystem;
 using tokenizers::Configuration;
 using Json = nlohmann::ordered_json;
 
-// Llama's and T5's classes build the tokenizer anew from the sentencepiece model if add_prefix_space is given.
+// Llama's and T5's classes build the tokenizer anew from the sentencepiece model if add_prefix_space is
+// given.
 bool wants_conversion(const Configuration& c, const fs::path& folder) {
-  const bool rebuilds = c.known->name == "LlamaTokenizer" || c.known->name == "T5Tokenizer" || c.known->name == "MT5Tokenizer";
-  return rebuilds && c.optional_flag("add_prefix_space").has_value() && !tokenizers::find_sentencepiece(folder).empty();
+  const bool rebuilds =
+      c.known->name == "LlamaTokenizer" || c.known->name == "T5Tokenizer" || c.known->name == "MT5Tokenizer";
+  return rebuilds && c.optional_flag("add_prefix_space").has_value() &&
+         !tokenizers::find_sentencepiece(folder).empty();
 }
 
 void write_file(const fs::path& file, const std::string& text) {
@@ -32,14 +35,19 @@ void write_file(const fs::path& file, const std::string& text) {
 Json token_json(const tokenizers::SpecialToken& token) {
   if (token.plain) return token.token.content;
   const AddedToken& t = token.token;
-  return {{"content", t.content}, {"lstrip", t.lstrip}, {"normalized", t.normalized}, {"rstrip", t.rstrip}, {"single_word", t.single_word}};
+  return {{"content", t.content},
+          {"lstrip", t.lstrip},
+          {"normalized", t.normalized},
+          {"rstrip", t.rstrip},
+          {"single_word", t.single_word}};
 }
 }  // namespace
 
 Tokenizer AutoTokenizer::from_pretrained(const fs::path& path, const TokenizerOptions& options) {
   const fs::path folder = options.subfolder.empty() ? path : path / options.subfolder;
   std::error_code failed;
-  if (!fs::is_directory(folder, failed)) throw Error(ErrorCode::not_found, fmt::format("no folder {}", folder.string()));
+  if (!fs::is_directory(folder, failed))
+    throw Error(ErrorCode::not_found, fmt::format("no folder {}", folder.string()));
   auto data = std::make_shared<tokenizers::Pretrained>();
   Configuration& c = data->configuration;
   c = tokenizers::read_configuration(folder);
@@ -61,10 +69,15 @@ Tokenizer AutoTokenizer::from_pretrained(const fs::path& path, const TokenizerOp
   tokenizers::add_configured_tokens(*data->engine, c);
   tokenizers::apply_class(*data->engine, c);
   data->engine->set_encode_special_tokens(c.split_special_tokens);
-  c.padding_side = options.padding_side ? options.padding_side : c.padding_side ? c.padding_side : c.known->padding_side;
-  c.truncation_side = options.truncation_side ? options.truncation_side : c.truncation_side ? c.truncation_side : Side::right;
+  c.padding_side = options.padding_side ? options.padding_side
+                   : c.padding_side     ? c.padding_side
+                                        : c.known->padding_side;
+  c.truncation_side = options.truncation_side ? options.truncation_side
+                      : c.truncation_side     ? c.truncation_side
+                                              : Side::right;
   if (options.model_max_length) c.model_max_length = *options.model_max_length;
-  if (options.clean_up_tokenization_spaces) c.clean_up_tokenization_spaces = *options.clean_up_tokenization_spaces;
+  if (options.clean_up_tokenization_spaces)
+    c.clean_up_tokenization_spaces = *options.clean_up_tokenization_spaces;
   return Tokenizer(std::move(data));
 }
 
@@ -74,8 +87,9 @@ void Tokenizer::save_pretrained(const fs::path& folder) const {
   Json config = parse_json(c.json, "tokenizer_config.json");
   Json decoder = Json::object();
   for (const auto& [id, t] : data_->engine->added().by_id()) {
-    decoder[fmt::format("{}", id)] = {{"content", t.content}, {"lstrip", t.lstrip}, {"normalized", t.normalized},
-                                      {"rstrip", t.rstrip}, {"single_word", t.single_word}, {"special", t.special}};
+    decoder[fmt::format("{}", id)] = {{"content", t.content},         {"lstrip", t.lstrip},
+                                      {"normalized", t.normalized},   {"rstrip", t.rstrip},
+                                      {"single_word", t.single_word}, {"special", t.special}};
   }
   config["added_tokens_decoder"] = std::move(decoder);
   Json map = Json::object();
@@ -101,7 +115,8 @@ void Tokenizer::save_pretrained(const fs::path& folder) const {
   if (c.model_max_length != UINT64_MAX) config["model_max_length"] = c.model_max_length;
   config["tokenizer_class"] = c.tokenizer_class.empty() ? "PreTrainedTokenizerFast" : c.tokenizer_class;
   if (!c.chat_templates.empty() && !config.contains("chat_template")) {
-    if (const auto found = c.chat_templates.find("default"); found != c.chat_templates.end()) config["chat_template"] = found->second;
+    if (const auto found = c.chat_templates.find("default"); found != c.chat_templates.end())
+      config["chat_template"] = found->second;
   }
   write_file(folder / "tokenizer_config.json", config.dump(2) + "\n");
   write_file(folder / "special_tokens_map.json", map.dump(2) + "\n");

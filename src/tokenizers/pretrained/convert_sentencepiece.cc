@@ -36,13 +36,15 @@ struct Pieces {
     list.push_back({*names.back(), score});
   }
   void add_model(const SentencePieceModel& model, size_t from) {
-    for (size_t i = from; i < model.pieces.size(); ++i) add(model.pieces[i].text, static_cast<double>(model.pieces[i].score));
+    for (size_t i = from; i < model.pieces.size(); ++i)
+      add(model.pieces[i].text, static_cast<double>(model.pieces[i].score));
   }
 };
 
 class Converter {
  public:
-  Converter(const SentencePieceModel& model, Configuration& c, std::string what) : model_(model), c_(c), name_(c.known->name), what_(std::move(what)) {}
+  Converter(const SentencePieceModel& model, Configuration& c, std::string what)
+      : model_(model), c_(c), name_(c.known->name), what_(std::move(what)) {}
 
   std::unique_ptr<Engine> convert() {
     read_vocabulary();
@@ -51,23 +53,29 @@ class Converter {
     pipeline.pre_tokenizer = pre_tokenizer();
     pipeline.decoder = decoder();
     auto engine = std::make_unique<Engine>(make_model(), pipeline, added_tokens(), what_);
-    if (const std::string processor = post_processor(*engine); !processor.empty()) engine->set_part(&PipelineJson::post_processor, processor, kWhat);
+    if (const std::string processor = post_processor(*engine); !processor.empty())
+      engine->set_part(&PipelineJson::post_processor, processor, kWhat);
     return engine;
   }
 
  private:
-  [[nodiscard]] bool is(std::initializer_list<std::string_view> names) const { return std::find(names.begin(), names.end(), name_) != names.end(); }
+  [[nodiscard]] bool is(std::initializer_list<std::string_view> names) const {
+    return std::find(names.begin(), names.end(), name_) != names.end();
+  }
   [[nodiscard]] bool is_llama() const { return is({"LlamaTokenizer", "CodeLlamaTokenizer"}); }
   [[nodiscard]] bool is_t5() const { return is({"T5Tokenizer", "MT5Tokenizer"}); }
   [[nodiscard]] bool is_xlm_roberta() const { return is({"XLMRobertaTokenizer", "LayoutXLMTokenizer"}); }
   [[nodiscard]] bool falls_back() const { return is_llama() || name_ == "GemmaTokenizer"; }
   [[nodiscard]] bool legacy() const { return !is_llama() && !is_t5() ? true : c_.flag("legacy", true); }
-  [[nodiscard]] bool adds_prefix_space() const { return is_llama() || is_t5() ? c_.flag("add_prefix_space", true) : true; }
+  [[nodiscard]] bool adds_prefix_space() const {
+    return is_llama() || is_t5() ? c_.flag("add_prefix_space", true) : true;
+  }
 
   void read_vocabulary();
   void read_pegasus();
   [[nodiscard]] std::unique_ptr<Model> make_model() const;
-  [[nodiscard]] Merges make_merges(const std::unordered_map<std::string_view, uint32_t>& ids, std::vector<std::string>& storage) const;
+  [[nodiscard]] Merges make_merges(const std::unordered_map<std::string_view, uint32_t>& ids,
+                                   std::vector<std::string>& storage) const;
   [[nodiscard]] std::vector<AddedToken> added_tokens() const;
   [[nodiscard]] std::string normalizer() const;
   [[nodiscard]] std::string pre_tokenizer() const;
@@ -85,7 +93,8 @@ class Converter {
 
 // A piece like "5," is avoided by models of the XLNet family.
 bool is_number_comma(std::string_view piece) {
-  return piece.size() >= 2 && piece.back() == ',' && piece[piece.size() - 2] >= '0' && piece[piece.size() - 2] <= '9';
+  return piece.size() >= 2 && piece.back() == ',' && piece[piece.size() - 2] >= '0' &&
+         piece[piece.size() - 2] <= '9';
 }
 
 void Converter::read_vocabulary() {
@@ -103,7 +112,8 @@ void Converter::read_vocabulary() {
   } else if (falls_back()) {
     // The first three are named by the configuration.
     if (name_ == "GemmaTokenizer") {
-      for (const std::string_view role : {"pad_token", "eos_token", "bos_token"}) pieces_.add_name(c_.text_of(role).value_or(""), 0);
+      for (const std::string_view role : {"pad_token", "eos_token", "bos_token"})
+        pieces_.add_name(c_.text_of(role).value_or(""), 0);
     } else {
       for (size_t i = 0; i < 3 && i < model_.pieces.size(); ++i) pieces_.add(model_.pieces[i].text, 0);
     }
@@ -137,11 +147,12 @@ void Converter::read_pegasus() {
 }
 
 // All ways to make each piece of two others, by the score of the piece, then by the lengths of the parts.
-Merges Converter::make_merges(const std::unordered_map<std::string_view, uint32_t>& ids, std::vector<std::string>& storage) const {
+Merges Converter::make_merges(const std::unordered_map<std::string_view, uint32_t>& ids,
+                              std::vector<std::string>& storage) const {
   static_cast<void>(storage);
   struct Candidate {
     double score;
-    uint32_t left_length;   // In characters, as Python compares them.
+    uint32_t left_length;  // In characters, as Python compares them.
     uint32_t right_length;
     std::string_view left;
     std::string_view right;
@@ -153,19 +164,24 @@ Merges Converter::make_merges(const std::unordered_map<std::string_view, uint32_
   }
   std::vector<Candidate> all;
   for (const std::string_view piece : order) {
-    if (piece.size() > kLongestPiece) throw Error(ErrorCode::invalid_file, fmt::format("{}: a piece is longer than {} bytes", what_, kLongestPiece));
+    if (piece.size() > kLongestPiece)
+      throw Error(ErrorCode::invalid_file,
+                  fmt::format("{}: a piece is longer than {} bytes", what_, kLongestPiece));
     uint32_t characters = 0;
     for (const char c : piece) characters += is_continuation(c) ? 0 : 1;
     std::vector<std::pair<std::pair<uint32_t, uint32_t>, Candidate>> local;
     uint32_t left = 0;
-    for (size_t i = utf8_length(static_cast<unsigned char>(piece.empty() ? 'a' : piece[0])); i < piece.size(); i += utf8_length(static_cast<unsigned char>(piece[i]))) {
+    for (size_t i = utf8_length(static_cast<unsigned char>(piece.empty() ? 'a' : piece[0])); i < piece.size();
+         i += utf8_length(static_cast<unsigned char>(piece[i]))) {
       ++left;
       const auto a = ids.find(piece.substr(0, i));
       const auto b = ids.find(piece.substr(i));
       if (a == ids.end() || b == ids.end()) continue;
-      local.push_back({{a->second, b->second}, {scores[piece], left, characters - left, piece.substr(0, i), piece.substr(i)}});
+      local.push_back({{a->second, b->second},
+                       {scores[piece], left, characters - left, piece.substr(0, i), piece.substr(i)}});
     }
-    std::stable_sort(local.begin(), local.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
+    std::stable_sort(local.begin(), local.end(),
+                     [](const auto& x, const auto& y) { return x.first < y.first; });
     for (const auto& [key, candidate] : local) all.push_back(candidate);
   }
   // Python sorts by (score, length, length) in reverse and keeps the order of equals.
@@ -183,7 +199,9 @@ Merges Converter::make_merges(const std::unordered_map<std::string_view, uint32_
 std::unique_ptr<Model> Converter::make_model() const {
   if (model_.model_type == 1) return make_unigram(pieces_.list, unk_id_, falls_back());
   if (model_.model_type != 2) {
-    throw Error(ErrorCode::unsupported, fmt::format("{}: sentencepiece model type {} is neither Unigram nor BPE", what_, model_.model_type));
+    throw Error(
+        ErrorCode::unsupported,
+        fmt::format("{}: sentencepiece model type {} is neither Unigram nor BPE", what_, model_.model_type));
   }
   // Merges are looked up among the pieces of the file, and made of the vocabulary.
   std::unordered_map<std::string_view, uint32_t> ids;
@@ -244,7 +262,8 @@ std::string Converter::normalizer() const {
     list.push_back({{"type", "Strip"}, {"strip_left", true}, {"strip_right", true}});
   }
   if (!model_.precompiled_charsmap.empty()) {
-    list.push_back({{"type", "Precompiled"}, {"precompiled_charsmap", encode_base64(model_.precompiled_charsmap)}});
+    list.push_back(
+        {{"type", "Precompiled"}, {"precompiled_charsmap", encode_base64(model_.precompiled_charsmap)}});
   }
   if (!rembert) {
     const bool plain = !albert && name_ != "DebertaV2Tokenizer";
@@ -256,11 +275,14 @@ std::string Converter::normalizer() const {
 
 std::string Converter::metaspace() const {
   const char* scheme = !adds_prefix_space() ? "never" : legacy() ? "always" : "first";
-  return Json{{"type", "Metaspace"}, {"replacement", kMetaspace}, {"prepend_scheme", scheme}, {"split", !is_llama()}}.dump();
+  return Json{
+      {"type", "Metaspace"}, {"replacement", kMetaspace}, {"prepend_scheme", scheme}, {"split", !is_llama()}}
+      .dump();
 }
 
 std::string Converter::pre_tokenizer() const {
-  if (name_ == "GemmaTokenizer") return R"({"type":"Split","pattern":{"String":" "},"behavior":"MergedWithPrevious","invert":false})";
+  if (name_ == "GemmaTokenizer")
+    return R"({"type":"Split","pattern":{"String":" "},"behavior":"MergedWithPrevious","invert":false})";
   if (is_llama() && legacy()) return "null";
   std::string before;
   if (name_ == "PegasusTokenizer") before = R"({"type":"WhitespaceSplit"},)";
@@ -268,28 +290,37 @@ std::string Converter::pre_tokenizer() const {
     if (c_.flag("split_by_punct", false)) before = R"({"type":"Punctuation","behavior":"Isolated"},)";
     return fmt::format(R"({{"type":"Sequence","pretokenizers":[{}{}]}})", before, metaspace());
   }
-  return before.empty() ? metaspace() : fmt::format(R"({{"type":"Sequence","pretokenizers":[{}{}]}})", before, metaspace());
+  return before.empty() ? metaspace()
+                        : fmt::format(R"({{"type":"Sequence","pretokenizers":[{}{}]}})", before, metaspace());
 }
 
 std::string Converter::decoder() const {
   if (!falls_back()) return metaspace();
-  Json list = {{{"type", "Replace"}, {"pattern", {{"String", kMetaspace}}}, {"content", " "}}, {{"type", "ByteFallback"}}, {{"type", "Fuse"}}};
-  if (is_llama() && adds_prefix_space()) list.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  Json list = {{{"type", "Replace"}, {"pattern", {{"String", kMetaspace}}}, {"content", " "}},
+               {{"type", "ByteFallback"}},
+               {{"type", "Fuse"}}};
+  if (is_llama() && adds_prefix_space())
+    list.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
   return Json{{"type", "Sequence"}, {"decoders", list}}.dump();
 }
 
 std::string Converter::post_processor(const Engine& engine) const {
   const TemplateItem a{"$A", 0};
   const TemplateItem b{"$B", 1};
-  if (is({"AlbertTokenizer", "FNetTokenizer", "RemBertTokenizer", "BigBirdTokenizer", "DebertaV2Tokenizer"})) {
-    return template_processing(engine, {{"[CLS]", 0}, a, {"[SEP]", 0}}, {{"[CLS]", 0}, a, {"[SEP]", 0}, b, {"[SEP]", 1}});
+  if (is({"AlbertTokenizer", "FNetTokenizer", "RemBertTokenizer", "BigBirdTokenizer",
+          "DebertaV2Tokenizer"})) {
+    return template_processing(engine, {{"[CLS]", 0}, a, {"[SEP]", 0}},
+                               {{"[CLS]", 0}, a, {"[SEP]", 0}, b, {"[SEP]", 1}});
   }
   if (is_xlm_roberta() || is({"CamembertTokenizer", "BarthezTokenizer"})) {
-    return template_processing(engine, {{"<s>", 0}, a, {"</s>", 0}}, {{"<s>", 0}, a, {"</s>", 0}, {"</s>", 0}, {"$B", 0}, {"</s>", 0}});
+    return template_processing(engine, {{"<s>", 0}, a, {"</s>", 0}},
+                               {{"<s>", 0}, a, {"</s>", 0}, {"</s>", 0}, {"$B", 0}, {"</s>", 0}});
   }
-  if (is_t5() || name_ == "UdopTokenizer") return template_processing(engine, {a, {"</s>", 0}}, {a, {"</s>", 0}, {"$B", 0}, {"</s>", 0}});
+  if (is_t5() || name_ == "UdopTokenizer")
+    return template_processing(engine, {a, {"</s>", 0}}, {a, {"</s>", 0}, {"$B", 0}, {"</s>", 0}});
   if (name_ == "XLNetTokenizer") {
-    return template_processing(engine, {a, {"<sep>", 0}, {"<cls>", 2}}, {a, {"<sep>", 0}, b, {"<sep>", 1}, {"<cls>", 2}});
+    return template_processing(engine, {a, {"<sep>", 0}, {"<cls>", 2}},
+                               {a, {"<sep>", 0}, b, {"<sep>", 1}, {"<cls>", 2}});
   }
   if (name_ == "PegasusTokenizer") {
     const std::string eos = c_.text_of("eos_token").value_or("</s>");
@@ -300,7 +331,8 @@ std::string Converter::post_processor(const Engine& engine) const {
 }  // namespace
 
 fs::path find_sentencepiece(const fs::path& folder) {
-  for (const char* name : {"spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "sentencepiece.model", "spm.model"}) {
+  for (const char* name :
+       {"spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "sentencepiece.model", "spm.model"}) {
     if (ferry::is_regular_file(folder / name)) return folder / name;
   }
   return {};
@@ -308,12 +340,18 @@ fs::path find_sentencepiece(const fs::path& folder) {
 
 std::unique_ptr<Engine> convert_sentencepiece(const fs::path& file, Configuration& c) {
   constexpr std::string_view kConverters[] = {
-      "AlbertTokenizer", "BarthezTokenizer", "BigBirdTokenizer", "CamembertTokenizer", "CodeLlamaTokenizer", "DebertaV2Tokenizer", "FNetTokenizer", "GemmaTokenizer",
-      "LayoutXLMTokenizer", "LlamaTokenizer", "MT5Tokenizer", "PegasusTokenizer", "ReformerTokenizer", "RemBertTokenizer", "T5Tokenizer", "UdopTokenizer", "XLMRobertaTokenizer", "XLNetTokenizer"};
+      "AlbertTokenizer",     "BarthezTokenizer",   "BigBirdTokenizer", "CamembertTokenizer",
+      "CodeLlamaTokenizer",  "DebertaV2Tokenizer", "FNetTokenizer",    "GemmaTokenizer",
+      "LayoutXLMTokenizer",  "LlamaTokenizer",     "MT5Tokenizer",     "PegasusTokenizer",
+      "ReformerTokenizer",   "RemBertTokenizer",   "T5Tokenizer",      "UdopTokenizer",
+      "XLMRobertaTokenizer", "XLNetTokenizer"};
   if (std::find(std::begin(kConverters), std::end(kConverters), c.known->name) == std::end(kConverters)) {
     const std::vector<std::string> all(std::begin(kConverters), std::end(kConverters));
-    throw Error(ErrorCode::unsupported, fmt::format("{}: tokenizer_class \"{}\": no conversion of its sentencepiece model is known", file.string(), printable(c.tokenizer_class, 60)))
-        .with_hint(fmt::format("save the tokenizer with tokenizer.json, or give one of: {}", join(all, ", ", all.size())));
+    throw Error(ErrorCode::unsupported,
+                fmt::format("{}: tokenizer_class \"{}\": no conversion of its sentencepiece model is known",
+                            file.string(), printable(c.tokenizer_class, 60)))
+        .with_hint(fmt::format("save the tokenizer with tokenizer.json, or give one of: {}",
+                               join(all, ", ", all.size())));
   }
   const auto mapped = MappedFile::open(file);
   const SentencePieceModel model = parse_sentencepiece(mapped->text(), file.string());

@@ -1,5 +1,6 @@
 #pragma once
-// A tokenizer with what its folder's configuration says: the C++ side of transformers' PreTrainedTokenizerFast.
+// A tokenizer with what its folder's configuration says: the C++ side of transformers'
+// PreTrainedTokenizerFast.
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -21,12 +22,13 @@ struct SpecialToken {
 };
 
 /// The roles in transformers' order, without additional_special_tokens.
-inline constexpr std::string_view kRoles[] = {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
+inline constexpr std::string_view kRoles[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                              "pad_token", "cls_token", "mask_token"};
 
 struct Configuration {
-  std::string json = "{}";               ///< tokenizer_config.json as it was, for save_pretrained.
-  std::string tokenizer_class;           ///< Without "Fast".
-  const TokenizerClass* known = nullptr; ///< Never null once read.
+  std::string json = "{}";                ///< tokenizer_config.json as it was, for save_pretrained.
+  std::string tokenizer_class;            ///< Without "Fast".
+  const TokenizerClass* known = nullptr;  ///< Never null once read.
   std::map<std::string, SpecialToken, std::less<>> special;
   std::vector<SpecialToken> additional_special_tokens;
   std::map<uint32_t, AddedToken> added_tokens_decoder;
@@ -56,12 +58,15 @@ struct Pretrained {
 Configuration read_configuration(const std::filesystem::path& folder);
 
 /// Builds the engine from the vocabulary files of models without tokenizer.json, as transformers'
-/// convert_slow_tokenizer.py does. Errors: Error{not_found} if there are none, Error{unsupported} for other classes.
-std::unique_ptr<Engine> convert_slow_tokenizer(const std::filesystem::path& folder, Configuration& configuration);
+/// convert_slow_tokenizer.py does. Errors: Error{not_found} if there are none, Error{unsupported} for other
+/// classes.
+std::unique_ptr<Engine> convert_slow_tokenizer(const std::filesystem::path& folder,
+                                               Configuration& configuration);
 
 /// The vocabulary file of a sentencepiece model in `folder`, or an empty path.
 std::filesystem::path find_sentencepiece(const std::filesystem::path& folder);
-std::unique_ptr<Engine> convert_sentencepiece(const std::filesystem::path& file, Configuration& configuration);
+std::unique_ptr<Engine> convert_sentencepiece(const std::filesystem::path& file,
+                                              Configuration& configuration);
 
 /// What the constructors of the classes change in a tokenizer that was read or converted.
 void apply_class(Engine& engine, const Configuration& configuration);

@@ -47,7 +47,9 @@ class Fields {
   [[nodiscard]] float real() const { return std::bit_cast<float>(fixed32_); }
 
  private:
-  [[noreturn]] void fail() const { throw Error(ErrorCode::invalid_file, fmt::format("{}: not a sentencepiece model", what_)); }
+  [[noreturn]] void fail() const {
+    throw Error(ErrorCode::invalid_file, fmt::format("{}: not a sentencepiece model", what_));
+  }
   std::string_view take(uint64_t n) {
     if (n > bytes_.size() - at_) fail();
     const std::string_view out = bytes_.substr(at_, n);
@@ -80,7 +82,8 @@ SentencePieceModel::Piece parse_piece(std::string_view bytes, std::string_view w
     if (f.number() == 2) piece.score = f.real();
     if (f.number() == 3) piece.kind = static_cast<SentencePieceModel::Kind>(f.value());
   }
-  if (!is_utf8(piece.text)) throw Error(ErrorCode::invalid_file, fmt::format("{}: a piece is not UTF-8", what));
+  if (!is_utf8(piece.text))
+    throw Error(ErrorCode::invalid_file, fmt::format("{}: a piece is not UTF-8", what));
   return piece;
 }
 

@@ -10,7 +10,8 @@
 
 namespace ferry::tokenizers {
 
-std::string template_processing(const Engine& engine, const std::vector<TemplateItem>& single, const std::vector<TemplateItem>& pair) {
+std::string template_processing(const Engine& engine, const std::vector<TemplateItem>& single,
+                                const std::vector<TemplateItem>& pair) {
   using Json = nlohmann::ordered_json;
   std::map<std::string, uint32_t> tokens;
   const auto list = [&](const std::vector<TemplateItem>& items) {
@@ -22,15 +23,21 @@ std::string template_processing(const Engine& engine, const std::vector<Template
       }
       const auto id = engine.token_to_id(item.name);
       if (!id) {
-        throw Error(ErrorCode::invalid_config, fmt::format("the special token \"{}\" is not in the vocabulary", printable(item.name, 60)));
+        throw Error(
+            ErrorCode::invalid_config,
+            fmt::format("the special token \"{}\" is not in the vocabulary", printable(item.name, 60)));
       }
       tokens[item.name] = *id;
       out.push_back({{"SpecialToken", {{"id", item.name}, {"type_id", item.type_id}}}});
     }
     return out;
   };
-  Json json = {{"type", "TemplateProcessing"}, {"single", list(single)}, {"pair", list(pair)}, {"special_tokens", Json::object()}};
-  for (const auto& [name, id] : tokens) json["special_tokens"][name] = {{"id", name}, {"ids", {id}}, {"tokens", {name}}};
+  Json json = {{"type", "TemplateProcessing"},
+               {"single", list(single)},
+               {"pair", list(pair)},
+               {"special_tokens", Json::object()}};
+  for (const auto& [name, id] : tokens)
+    json["special_tokens"][name] = {{"id", name}, {"ids", {id}}, {"tokens", {name}}};
   return json.dump();
 }
 

@@ -15,6 +15,7 @@ struct TemplateItem {
 
 /// A TemplateProcessing as JSON, with the ids that the engine has for the special tokens.
 /// Errors: Error{invalid_config} if the engine lacks one.
-std::string template_processing(const Engine& engine, const std::vector<TemplateItem>& single, const std::vector<TemplateItem>& pair);
+std::string template_processing(const Engine& engine, const std::vector<TemplateItem>& single,
+                                const std::vector<TemplateItem>& pair);
 
 }  // namespace ferry::tokenizers

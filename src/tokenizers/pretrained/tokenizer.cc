@@ -21,7 +21,9 @@ using tokenizers::Pretrained;
 
 constexpr size_t kBytesWorthThreads = 64 << 10;
 
-bool has_name(const std::vector<std::string>& names, std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); }
+bool has_name(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 // Padding and truncation of one call, as _get_padding_truncation_strategies() settles them.
 struct Strategies {
@@ -29,7 +31,8 @@ struct Strategies {
   std::optional<PaddingParameters> padding;
 };
 
-PaddingParameters padding_of(const Tokenizer& tok, const Pretrained& data, const EncodeOptions& o, std::optional<uint64_t> length) {
+PaddingParameters padding_of(const Tokenizer& tok, const Pretrained& data, const EncodeOptions& o,
+                             std::optional<uint64_t> length) {
   PaddingParameters p;
   const auto token = tok.special_token("pad_token");
   const auto id = tok.special_token_id("pad_token");
@@ -58,19 +61,24 @@ Strategies settle(const Tokenizer& tok, const Pretrained& data, const EncodeOpti
   if (!length) truncation = Truncation::none;
   if (padding != Padding::none) s.padding = padding_of(tok, data, o, length);
   if (truncation == Truncation::none) return s;
-  if (s.padding && o.pad_to_multiple_of.value_or(0) > 0 && o.max_length && *o.max_length % *o.pad_to_multiple_of != 0) {
-    throw Error(ErrorCode::usage, fmt::format("max_length {} is not a multiple of pad_to_multiple_of {}", *o.max_length, *o.pad_to_multiple_of));
+  if (s.padding && o.pad_to_multiple_of.value_or(0) > 0 && o.max_length &&
+      *o.max_length % *o.pad_to_multiple_of != 0) {
+    throw Error(ErrorCode::usage, fmt::format("max_length {} is not a multiple of pad_to_multiple_of {}",
+                                              *o.max_length, *o.pad_to_multiple_of));
   }
   // enable_truncation() asks that the stride fits what the special tokens of a single text leave.
   const size_t added = data.engine->added_by_post_processor(false);
   if (*length < added || *length - added < o.stride) {
-    throw Error(ErrorCode::usage, fmt::format("stride {} does not fit max_length {} with {} special tokens", o.stride, *length, added));
+    throw Error(ErrorCode::usage, fmt::format("stride {} does not fit max_length {} with {} special tokens",
+                                              o.stride, *length, added));
   }
-  s.engine.truncation = tokenizers::TruncationParameters{*length, truncation, o.stride, tok.truncation_side()};
+  s.engine.truncation =
+      tokenizers::TruncationParameters{*length, truncation, o.stride, tok.truncation_side()};
   return s;
 }
 
-BatchEncoding run(const Tokenizer& tok, const Pretrained& data, size_t count, size_t bytes, const EncodeOptions& o,
+BatchEncoding run(const Tokenizer& tok, const Pretrained& data, size_t count, size_t bytes,
+                  const EncodeOptions& o,
                   const std::function<Encoding(size_t, const EngineOptions&)>& encode) {
   const Strategies s = settle(tok, data, o);
   std::vector<Encoding> encodings(count);
@@ -78,7 +86,8 @@ BatchEncoding run(const Tokenizer& tok, const Pretrained& data, size_t count, si
   if (threads == 1 || count == 1) {
     for (size_t i = 0; i < count; ++i) encodings[i] = encode(i, s.engine);
   } else {
-    parallel_for(count, [&](size_t i) { encodings[i] = encode(i, s.engine); }, threads);
+    parallel_for(
+        count, [&](size_t i) { encodings[i] = encode(i, s.engine); }, threads);
   }
   if (s.padding) tokenizers::pad(encodings, *s.padding);
   BatchEncoding out;
@@ -117,10 +126,13 @@ TokenTensor BatchEncoding::tensor(std::string_view name) const {
   out.rows = encodings.size();
   out.columns = encodings.empty() ? 0 : encodings[0].size();
   out.values.reserve(out.rows * out.columns);
-  const auto add = [&](const auto& values) { out.values.insert(out.values.end(), values.begin(), values.end()); };
+  const auto add = [&](const auto& values) {
+    out.values.insert(out.values.end(), values.begin(), values.end());
+  };
   for (const Encoding& e : encodings) {
     if (e.size() != out.columns) {
-      throw Error(ErrorCode::usage, fmt::format("the encodings have {} and {} tokens: they make no tensor", out.columns, e.size()))
+      throw Error(ErrorCode::usage, fmt::format("the encodings have {} and {} tokens: they make no tensor",
+                                                out.columns, e.size()))
           .with_hint("ask for padding = Padding::longest, and for truncation if texts may be long");
     }
     if (name == "input_ids") {
@@ -132,7 +144,11 @@ TokenTensor BatchEncoding::tensor(std::string_view name) const {
     } else if (name == "special_tokens_mask") {
       add(e.special_tokens_mask);
     } else {
-      throw Error(ErrorCode::not_found, fmt::format("no tensor \"{}\"; there are input_ids, token_type_ids, attention_mask and special_tokens_mask", printable(name, 60)));
+      throw Error(
+          ErrorCode::not_found,
+          fmt::format(
+              "no tensor \"{}\"; there are input_ids, token_type_ids, attention_mask and special_tokens_mask",
+              printable(name, 60)));
     }
   }
   return out;
@@ -148,7 +164,8 @@ BatchEncoding Tokenizer::operator()(std::string_view text, const EncodeOptions& 
   });
 }
 
-BatchEncoding Tokenizer::operator()(std::span<const std::string> texts, std::span<const std::string> pairs, const EncodeOptions& o) const {
+BatchEncoding Tokenizer::operator()(std::span<const std::string> texts, std::span<const std::string> pairs,
+                                    const EncodeOptions& o) const {
   if (!pairs.empty() && pairs.size() != texts.size()) {
     throw Error(ErrorCode::usage, fmt::format("{} texts and {} pairs", texts.size(), pairs.size()));
   }
@@ -163,9 +180,12 @@ BatchEncoding Tokenizer::operator()(std::span<const std::string> texts, std::spa
   });
 }
 
-BatchEncoding Tokenizer::operator()(std::span<const std::string> texts, const EncodeOptions& options) const { return (*this)(texts, {}, options); }
+BatchEncoding Tokenizer::operator()(std::span<const std::string> texts, const EncodeOptions& options) const {
+  return (*this)(texts, {}, options);
+}
 
-BatchEncoding Tokenizer::encode_words(std::span<const std::vector<std::string>> texts, const EncodeOptions& o) const {
+BatchEncoding Tokenizer::encode_words(std::span<const std::vector<std::string>> texts,
+                                      const EncodeOptions& o) const {
   size_t bytes = 0;
   for (const auto& words : texts) {
     for (const std::string& word : words) bytes += word.size();
@@ -184,13 +204,17 @@ std::string Tokenizer::decode(std::span<const uint32_t> ids, const DecodeOptions
     // CLIPTokenizerFast wraps its decoder so.
     text = tokenizers::replace_all(text, "</w>", " ");
     const size_t begin = text.find_first_not_of(" \t\n\r\f\v");
-    text = begin == std::string::npos ? "" : text.substr(begin, text.find_last_not_of(" \t\n\r\f\v") + 1 - begin);
+    text = begin == std::string::npos ? ""
+                                      : text.substr(begin, text.find_last_not_of(" \t\n\r\f\v") + 1 - begin);
   }
-  if (!options.clean_up_tokenization_spaces.value_or(data_->configuration.clean_up_tokenization_spaces)) return text;
+  if (!options.clean_up_tokenization_spaces.value_or(data_->configuration.clean_up_tokenization_spaces))
+    return text;
   return tokenizers::clean_up_tokenization(std::move(text));
 }
 
-DecodeStream Tokenizer::decode_stream(bool skip_special_tokens) const { return DecodeStream(data_, skip_special_tokens); }
+DecodeStream Tokenizer::decode_stream(bool skip_special_tokens) const {
+  return DecodeStream(data_, skip_special_tokens);
+}
 
 std::optional<std::string> DecodeStream::step(uint32_t id) {
   constexpr std::string_view kUnfinished = "\xEF\xBF\xBD";
@@ -205,7 +229,8 @@ std::optional<std::string> DecodeStream::step(uint32_t id) {
   const std::string text = decode();
   if (text.size() <= prefix_.size() || ends_with(text, kUnfinished)) return std::nullopt;
   if (!starts_with(text, prefix_)) {
-    throw Error(ErrorCode::invalid_config, "the decoder changes text that it has given out already: it cannot stream");
+    throw Error(ErrorCode::invalid_config,
+                "the decoder changes text that it has given out already: it cannot stream");
   }
   std::string fresh = text.substr(prefix_.size());
   const size_t kept = ids_.size() - prefix_index_;
@@ -215,7 +240,9 @@ std::optional<std::string> DecodeStream::step(uint32_t id) {
   return fresh;
 }
 
-std::optional<uint32_t> Tokenizer::token_to_id(std::string_view token) const { return data_->engine->token_to_id(token); }
+std::optional<uint32_t> Tokenizer::token_to_id(std::string_view token) const {
+  return data_->engine->token_to_id(token);
+}
 
 std::optional<std::string> Tokenizer::id_to_token(uint32_t id) const {
   const std::string_view token = data_->engine->id_to_token(id);
@@ -223,14 +250,28 @@ std::optional<std::string> Tokenizer::id_to_token(uint32_t id) const {
   return std::string(token);
 }
 
-size_t Tokenizer::vocab_size() const { return data_->engine->vocab_size(); }
-uint64_t Tokenizer::model_max_length() const { return data_->configuration.model_max_length; }
-Side Tokenizer::padding_side() const { return *data_->configuration.padding_side; }
-Side Tokenizer::truncation_side() const { return *data_->configuration.truncation_side; }
-const std::vector<std::string>& Tokenizer::model_input_names() const { return data_->configuration.model_input_names; }
-std::string_view Tokenizer::continuing_subword_prefix() const { return data_->engine->model().continuing_subword_prefix(); }
+size_t Tokenizer::vocab_size() const {
+  return data_->engine->vocab_size();
+}
+uint64_t Tokenizer::model_max_length() const {
+  return data_->configuration.model_max_length;
+}
+Side Tokenizer::padding_side() const {
+  return *data_->configuration.padding_side;
+}
+Side Tokenizer::truncation_side() const {
+  return *data_->configuration.truncation_side;
+}
+const std::vector<std::string>& Tokenizer::model_input_names() const {
+  return data_->configuration.model_input_names;
+}
+std::string_view Tokenizer::continuing_subword_prefix() const {
+  return data_->engine->model().continuing_subword_prefix();
+}
 
-std::optional<std::string> Tokenizer::special_token(std::string_view role) const { return data_->configuration.text_of(role); }
+std::optional<std::string> Tokenizer::special_token(std::string_view role) const {
+  return data_->configuration.text_of(role);
+}
 
 std::optional<uint32_t> Tokenizer::special_token_id(std::string_view role) const {
   const auto token = special_token(role);
@@ -250,8 +291,10 @@ std::vector<uint32_t> Tokenizer::all_special_ids() const {
   return out;
 }
 
-std::string Tokenizer::apply_chat_template(std::string_view messages_json, bool add_generation_prompt, std::string_view options_json) const {
-  return tokenizers::apply_chat_template(data_->configuration, messages_json, add_generation_prompt, options_json);
+std::string Tokenizer::apply_chat_template(std::string_view messages_json, bool add_generation_prompt,
+                                           std::string_view options_json) const {
+  return tokenizers::apply_chat_template(data_->configuration, messages_json, add_generation_prompt,
+                                         options_json);
 }
 
 }  // namespace ferry

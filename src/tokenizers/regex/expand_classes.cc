@@ -27,7 +27,8 @@ std::string written(const Ranges& ranges) {
   std::string out;
   for (const auto& [first, last] : ranges) {
     out += first == last ? fmt::format("\\x{{{:X}}}", static_cast<uint32_t>(first))
-                         : fmt::format("\\x{{{:X}}}-\\x{{{:X}}}", static_cast<uint32_t>(first), static_cast<uint32_t>(last));
+                         : fmt::format("\\x{{{:X}}}-\\x{{{:X}}}", static_cast<uint32_t>(first),
+                                       static_cast<uint32_t>(last));
   }
   return out;
 }
@@ -86,15 +87,21 @@ class Expander {
   void escape() {
     const char c = at_ + 1 < in_.size() ? in_[at_ + 1] : '\0';
     switch (c) {
-      case 'w': case 's': case 'd':
-      case 'W': case 'S': case 'D':
+      case 'w':
+      case 's':
+      case 'd':
+      case 'W':
+      case 'S':
+      case 'D':
         at_ += 2;
         return set(class_letter(static_cast<char>(c | 0x20), depth_ > 0), c < 'a');
-      case 'b': case 'B':
+      case 'b':
+      case 'B':
         if (depth_ > 0) break;  // A backspace.
         at_ += 2;
         return boundary(c == 'B');
-      case 'p': case 'P':
+      case 'p':
+      case 'P':
         if (property(c == 'P')) return;
         break;
       default:
@@ -148,6 +155,8 @@ class Expander {
 };
 }  // namespace
 
-std::string expand_classes(std::string_view pattern) { return Expander(pattern).run(); }
+std::string expand_classes(std::string_view pattern) {
+  return Expander(pattern).run();
+}
 
 }  // namespace ferry::tokenizers

@@ -44,8 +44,9 @@ class PreTokenized {
   }
   [[nodiscard]] const std::vector<Piece>& pieces() const { return pieces_; }
 
-  /// True after ByteLevel: the text is meant byte by byte, each byte standing for the character that ByteLevel
-  /// writes for it. Models that can, read the bytes; for all others write_byte_level() writes the characters.
+  /// True after ByteLevel: the text is meant byte by byte, each byte standing for the character that
+  /// ByteLevel writes for it. Models that can, read the bytes; for all others write_byte_level() writes the
+  /// characters.
   [[nodiscard]] bool byte_level() const { return byte_level_; }
   void set_byte_level() { byte_level_ = true; }
   void write_byte_level();

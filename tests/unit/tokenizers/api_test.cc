@@ -19,19 +19,26 @@ TEST(Tokenizer, PadsABatchToARectangle) {
   const TokenTensor mask = batch.tensor("attention_mask");
   EXPECT_EQ(mask.rows, 2u);
   EXPECT_EQ(mask.columns, 8u);
-  EXPECT_EQ(std::vector<int64_t>(mask.values.begin(), mask.values.begin() + 8), (std::vector<int64_t>{1, 1, 1, 1, 0, 0, 0, 0}));
+  EXPECT_EQ(std::vector<int64_t>(mask.values.begin(), mask.values.begin() + 8),
+            (std::vector<int64_t>{1, 1, 1, 1, 0, 0, 0, 0}));
   EXPECT_EQ(batch.names(), (std::vector<std::string>{"input_ids", "token_type_ids", "attention_mask"}));
 }
 
 TEST(Tokenizer, TruncationLeavesTheRestAsOverflow) {
   const Tokenizer tok = AutoTokenizer::from_pretrained(kSlow / "bert");
-  const EncodeOptions options{.text_pair = "the quick brown fox the lazy dog", .truncation = Truncation::only_second, .max_length = 9, .stride = 1, .return_overflowing_tokens = true};
+  const EncodeOptions options{.text_pair = "the quick brown fox the lazy dog",
+                              .truncation = Truncation::only_second,
+                              .max_length = 9,
+                              .stride = 1,
+                              .return_overflowing_tokens = true};
   const BatchEncoding batch = tok("hello world", options);
   ASSERT_GT(batch.encodings.size(), 1u);
   for (const Encoding& e : batch.encodings) EXPECT_LE(e.size(), 9u);
   EXPECT_EQ(batch.overflow_to_sample_mapping, std::vector<size_t>(batch.encodings.size(), 0));
   EXPECT_EQ(batch.encodings[0].sequence_ids()[1], 0);
-  EXPECT_THROW(static_cast<void>(tok("hello", {.truncation = Truncation::longest_first, .max_length = 4, .stride = 7})), Error);
+  EXPECT_THROW(static_cast<void>(
+                   tok("hello", {.truncation = Truncation::longest_first, .max_length = 4, .stride = 7})),
+               Error);
 }
 
 TEST(Tokenizer, OffsetsAreInCodePointsAndInBytes) {

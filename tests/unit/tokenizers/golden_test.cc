@@ -1,5 +1,5 @@
-// What Hugging Face tokenizers and transformers make of small tokenizers (tools/oracle/make_tokenizer_goldens.py,
-// make_slow_tokenizers.py), component by component.
+// What Hugging Face tokenizers and transformers make of small tokenizers
+// (tools/oracle/make_tokenizer_goldens.py, make_slow_tokenizers.py), component by component.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -31,7 +31,9 @@ std::vector<uint32_t> flat(const std::vector<ferry::Offset>& offsets) {
 }
 
 Json result(const ferry::Encoding& e) {
-  return {{"ids", e.ids}, {"type_ids", e.type_ids}, {"tokens", e.tokens()}, {"offsets", flat(e.offsets)}, {"words", e.word_ids}, {"special", e.special_tokens_mask}};
+  return {{"ids", e.ids},         {"type_ids", e.type_ids},
+          {"tokens", e.tokens()}, {"offsets", flat(e.offsets)},
+          {"words", e.word_ids},  {"special", e.special_tokens_mask}};
 }
 
 TEST(Golden, EveryComponentMakesWhatTheReferenceMakes) {
@@ -73,7 +75,8 @@ TEST(Golden, OlderFilesAreConvertedAsTransformersConvertsThem) {
     const Json expected = read(folder.path() / "expected.json");
     const ferry::Tokenizer tok = ferry::AutoTokenizer::from_pretrained(folder.path());
     EXPECT_EQ(tok.model_input_names(), expected["model_input_names"].get<std::vector<std::string>>());
-    EXPECT_EQ(tok.padding_side() == ferry::Side::left ? "left" : "right", expected["padding_side"].get<std::string>());
+    EXPECT_EQ(tok.padding_side() == ferry::Side::left ? "left" : "right",
+              expected["padding_side"].get<std::string>());
     const fs::path out = fs::temp_directory_path() / ("ferry-" + folder.path().filename().string());
     fs::create_directories(out);
     tok.save_pretrained(out);

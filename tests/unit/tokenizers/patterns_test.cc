@@ -22,8 +22,11 @@ const std::string_view kPatterns[] = {
 };
 
 std::string random_text(std::mt19937& random) {
-  static const char32_t kSome[] = {' ', ' ', ' ', '\n', '\r', '\t', '\'', 's', 'S', 't', 'l', 'l', 'r', 'e', 'V', 'E', 'a', 'B', '1', '2', '/', '.', '!',
-                                   0xA0, 0xE9, 0xC9, 0x17F, 0x1C5, 0x2B0, 0x301, 0x300, 0x3000, 0x85, 0x180E, 0x200B, 0x4F60, 0x597D, 0xBD, 0x661, 0x1F600, 0x10D4A, 0x2028};
+  static const char32_t kSome[] = {' ',    ' ',   ' ',   '\n',    '\r',    '\t',  '\'',   's',    'S',
+                                   't',    'l',   'l',   'r',     'e',     'V',   'E',    'a',    'B',
+                                   '1',    '2',   '/',   '.',     '!',     0xA0,  0xE9,   0xC9,   0x17F,
+                                   0x1C5,  0x2B0, 0x301, 0x300,   0x3000,  0x85,  0x180E, 0x200B, 0x4F60,
+                                   0x597D, 0xBD,  0x661, 0x1F600, 0x10D4A, 0x2028};
   std::string out;
   const size_t n = random() % 30;
   for (size_t i = 0; i < n; ++i) {
