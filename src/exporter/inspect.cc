@@ -11,7 +11,6 @@
 #include "nn/task.h"
 #include "onnx/reader.h"
 
-
 namespace ferry {
 namespace {
 namespace fs = std::filesystem;

@@ -236,27 +236,11 @@ Tensors attention(const Lowering& at) {
   return AttentionLowering(at).lower();
 }
 
-// The operator stays where it exists and ONNX Runtime's CPU kernel takes it. That of 1.32 wants masks whose
-// last two dimensions are those of the scores ("inconsistent q_sequence_length (between attn_mask and Q)"):
-// one that broadcasts over the queries, as every padding mask does, is refused.
-bool must_be_lowered(const Lowering& at) {
-  constexpr int kFirst = 23, kFirstWithNonpad = 24;
-  if (at.opset < kFirst || (at.opset < kFirstWithNonpad && at.has_input(kNonpad))) return true;
-  if (!at.has_input(kMask)) return false;
-  for (const size_t needed : {size_t{0}, size_t{1}, kMask}) {
-    if (!at.has_input(needed) || !at.node.input(needed)->shape) return false;  // Nothing is known against it.
-  }
-  const Tensor mask = at.input(kMask), q = at.input(0), k = at.input(1);
-  if (q.rank() < 3 || k.rank() != q.rank()) return false;
-  if (mask.rank() < 2) return true;
-  const int length_axis = q.rank() == 3 ? 1 : 2;
-  ir::Dim total = k.dim(length_axis);
-  if (at.has_input(kPastKey)) total = total + at.shaped(kPastKey).dim(2);
-  return !(mask.dim(-2) == q.dim(length_axis)) || !(mask.dim(-1) == total);
-}
-
+// At every opset. The CPU kernel of ONNX Runtime 1.32 refuses masks that broadcast over the queries, as every padding
+// mask does ("inconsistent q_sequence_length"), and gives wrong numbers for masks that broadcast over the heads of a
+// batch; where it is right, it is no faster than the lowered form.
 constexpr Rule kRules[] = {
-    {"Attention", ir::kNewestOpset + 1, attention, must_be_lowered},
+    {"Attention", ir::kNewestOpset + 1, attention},
 };
 
 }  // namespace
