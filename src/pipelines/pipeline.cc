@@ -360,6 +360,23 @@ std::string_view Pipeline::task() const {
   return runner_->task;
 }
 
+std::vector<Json> Pipeline::batch(std::span<const Json> inputs, const Json& options) const {
+  try {
+    if (auto results = runner_->run_batch(inputs, options)) return std::move(*results);
+  } catch (const Error&) {
+    // One of the inputs cannot be taken: the walk below says which.
+  }
+  std::vector<Json> out;
+  for (const Json& input : inputs) {
+    try {
+      out.push_back(runner_->run(input, options));
+    } catch (const Error& error) {
+      out.push_back({{"error", error.what()}});
+    }
+  }
+  return out;
+}
+
 Pipeline pipeline(std::string_view task, std::string_view model, const LoadOptions& options) {
   const std::string name = pipeline_name(task);
   std::vector<std::string> names;
