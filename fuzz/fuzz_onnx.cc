@@ -1,5 +1,5 @@
-// The ONNX reader over arbitrary bytes: it throws ferry::Error or gives a graph, which then prints, lowers and
-// writes.
+// The ONNX reader over arbitrary bytes: it throws ferry::Error or gives a graph, which then prints, lowers
+// and writes.
 #include <sys/mman.h>
 #include <unistd.h>
 

@@ -63,7 +63,9 @@ class Bpe final : public Model {
     }
   }
 
-  [[nodiscard]] std::string_view continuing_subword_prefix() const override { return affix(options_.continuing_subword_prefix); }
+  [[nodiscard]] std::string_view continuing_subword_prefix() const override {
+    return affix(options_.continuing_subword_prefix);
+  }
   [[nodiscard]] std::string to_json() const override;
 
  private:

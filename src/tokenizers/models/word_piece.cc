@@ -29,7 +29,9 @@ class WordPiece final : public Model {
     tokenize_cached(word, scratch, out, [&] { compute(word, out); });
   }
 
-  [[nodiscard]] std::string_view continuing_subword_prefix() const override { return options_.continuing_subword_prefix; }
+  [[nodiscard]] std::string_view continuing_subword_prefix() const override {
+    return options_.continuing_subword_prefix;
+  }
 
   [[nodiscard]] std::string to_json() const override {
     std::string out = "{\"type\":\"WordPiece\",\"unk_token\":";

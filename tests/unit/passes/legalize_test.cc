@@ -170,8 +170,7 @@ TEST(LegalizeAttention, IsLoweredAtEveryOpset) {
     ir::Graph graph;
     const ir::Dim length = ir::Dim::symbol("length");
     const ir::Tensor x(graph, graph.add_input("x", DType::f32, {2, length, 32}));
-    const ir::Tensor mask(graph,
-                          graph.add_input("mask", DType::f32, {2, 1, length, length}));
+    const ir::Tensor mask(graph, graph.add_input("mask", DType::f32, {2, 1, length, length}));
     graph.add_output("y", op::attention(x, x, x, {.mask = mask, .heads = 4}).value());
     legalize(graph, opset);
     EXPECT_EQ(count(graph, "Attention"), 0u);
