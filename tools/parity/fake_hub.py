@@ -1,4 +1,4 @@
-"""A Hub of our own on the loopback interface, for hub.py: as much of the API as downloading a model needs.
+"""A Hub of our own on the loopback interface, for check_hub.py: as much of the API as downloading a model needs.
 
 Two servers, as in life: the hub on 127.0.0.1 knows repositories and commits; files of a kind that Git LFS keeps are
 redirected to the other, on localhost, which knows contents only. Every request is kept in `requests`.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares ferry's Hub client with the huggingface_hub package: one cache folder, one (loopback) Hub, both directions.
 
-    python tools/parity/hub.py build/ferry
+    python tools/parity/check_hub.py build/ferry
 
 Needs huggingface_hub only. One line for each check; the exit code is 1 if one failed.
 """
