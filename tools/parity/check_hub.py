@@ -244,7 +244,7 @@ def locks(bench: Bench) -> str:
     cache = bench.cache()
     lock = cache / ".locks" / "models--org--model" / f"{bench.hub.repos[REPO].etag('model.safetensors')}.lock"
     lock.parent.mkdir(parents=True)
-    code = f"from huggingface_hub.utils import WeakFileLock\nimport time\nwith WeakFileLock({str(lock)!r}):\n  print('held', flush=True)\n  time.sleep(2)"
+    code = f"from huggingface_hub.utils import WeakFileLock\nimport time\nwith WeakFileLock({str(lock)!r}):\n  print('held', flush=True)\n  time.sleep(4)"
     holder = bench.start(cache, [sys.executable, "-c", code])
     expect(holder.stdout.readline().strip() == "held", "Python does not get the lock")
     began = time.time()
