@@ -74,7 +74,9 @@ class Bpe final : public Model {
     const size_t prefix = affix(options_.continuing_subword_prefix).size();
     new_id_of_rank_.reserve(merges.size());
     std::string merged;
-    for (const auto& [left, right] : merges) {
+    for (const auto& merge : merges) {
+      const std::string_view left = merge.first;
+      const std::string_view right = merge.second;
       const auto fail = [&](std::string_view token) {
         throw Error(ErrorCode::invalid_file,
                     fmt::format("BPE: merge {} (\"{}\" \"{}\"): the token \"{}\" is not in the vocabulary",
