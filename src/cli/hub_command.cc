@@ -50,7 +50,7 @@ void add_hub(CLI::App& parent, Context& context) {
   app->add_option("--exclude", flags->arguments.exclude, "Patterns of files to leave out");
   app->add_option("--framework", flags->arguments.files.framework, "Whose weights, where there are both")
       ->check(CLI::IsMember({"pt", "tf"}));
-  app->add_option("--weight-variant", flags->arguments.files.variant,
+  app->add_option("--variant", flags->arguments.files.variant,
                   "Variant of the weights: fp16 takes model.fp16.safetensors");
   add(*group, context, "ls", "List the files of a model", Action::ls);
   add(*group, context, "scan-cache", "List what the cache holds", Action::scan_cache);

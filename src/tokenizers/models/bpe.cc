@@ -63,9 +63,6 @@ class Bpe final : public Model {
     }
   }
 
-  [[nodiscard]] std::string_view continuing_subword_prefix() const override {
-    return affix(options_.continuing_subword_prefix);
-  }
   [[nodiscard]] std::string to_json() const override;
 
  private:
@@ -78,8 +75,8 @@ class Bpe final : public Model {
     new_id_of_rank_.reserve(merges.size());
     std::string merged;
     for (const auto& merge : merges) {
-      const auto& left = merge.first;  // clang 14 captures no structured bindings.
-      const auto& right = merge.second;
+      const std::string_view left = merge.first;
+      const std::string_view right = merge.second;
       const auto fail = [&](std::string_view token) {
         throw Error(ErrorCode::invalid_file,
                     fmt::format("BPE: merge {} (\"{}\" \"{}\"): the token \"{}\" is not in the vocabulary",
