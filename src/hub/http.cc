@@ -32,7 +32,8 @@ void initialize_curl() {
 template <typename Value>
 void set(CURL* curl, CURLoption option, Value value) {
   if (const CURLcode failure = curl_easy_setopt(curl, option, value); failure != CURLE_OK) {
-    throw Error(ErrorCode::runtime, fmt::format("libcurl refuses option {}: {}", static_cast<int>(option), curl_easy_strerror(failure)));
+    throw Error(ErrorCode::runtime, fmt::format("libcurl refuses option {}: {}", static_cast<int>(option),
+                                                curl_easy_strerror(failure)));
   }
 }
 
@@ -176,7 +177,8 @@ void HttpClient::configure(const Request& request, const std::string& url) {
   set(curl_, CURLOPT_USERAGENT, options_.user_agent.c_str());
   // Asks for no compression; should one come all the same, libcurl undoes it.
   set(curl_, CURLOPT_ACCEPT_ENCODING, "identity");
-  // A wish: libcurl 7.88 refuses it after a name that did not resolve, as if the transfer were still going on.
+  // A wish: libcurl 7.88 refuses it after a name that did not resolve, as if the transfer were still going
+  // on.
   curl_easy_setopt(curl_, CURLOPT_BUFFERSIZE, kBufferBytes);
   set(curl_, CURLOPT_TCP_KEEPALIVE, 1L);
   set(curl_, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));

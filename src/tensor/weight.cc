@@ -246,8 +246,8 @@ struct Permuted final : Node {
     whole.transpose(perm).read(first, amount, out);
   }
 
-  // The child's bytes, made once for a walk over all ranges and let go with the last of them: a reader that asks for
-  // ranges in order holds one tensor at a time.
+  // The child's bytes, made once for a walk over all ranges and let go with the last of them: a reader that
+  // asks for ranges in order holds one tensor at a time.
   [[nodiscard]] Weight evaluated(bool last) const {
     const std::lock_guard lock(mutex);
     if (!kept) {
