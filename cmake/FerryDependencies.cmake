@@ -9,6 +9,7 @@ find_package(Protobuf REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(CURL REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(ZLIB REQUIRED)
 find_package(simdjson REQUIRED)
 
 # Hugging Face tokenizers' own regular expression engine.

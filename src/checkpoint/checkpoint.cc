@@ -8,8 +8,13 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "checkpoint/choose.h"
+#include "checkpoint/flax_msgpack.h"
+#include "checkpoint/keras_h5.h"
+#include "checkpoint/lora.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/shard_index.h"
+#include "checkpoint/tf1_checkpoint.h"
+#include "checkpoint/tf_names.h"
 #include "checkpoint/torch_file.h"
 
 namespace ferry {
@@ -21,41 +26,46 @@ TensorFile read_one(WeightsKind kind, const fs::path& path) {
   switch (kind) {
     case WeightsKind::safetensors:
       return read_safetensors(file_source(path), path.string());
+    case WeightsKind::h5:
+      return read_keras_h5(file_source(path), path.string());
     case WeightsKind::pytorch:
       return read_torch(file_source(path), path.string());
-    default:
-      throw Error(ErrorCode::unsupported, fmt::format("{}: this format is not read yet", path.string()));
+    case WeightsKind::flax:
+      return read_flax(file_source(path), path.string());
+    case WeightsKind::tf1:
+      return read_tf1(path);
   }
+  check_internal(false, "a kind of weights without a reader");
+  return {};
 }
 
-// The tensors under the names that the files give.
+// Opens what the choice names and brings it under PyTorch's names.
 Checkpoint read_choice(const WeightsChoice& choice) {
   Checkpoint out;
+  TensorFile file;
   const auto read = [&](const fs::path& path) { return read_one(choice.kind, path); };
   if (choice.sharded) {
     Shards shards = read_shards(choice.path, read);
-    out.state.tensors = std::move(shards.tensors);
-    out.format = shards.format;
-    out.metadata = std::move(shards.metadata);
-    out.warnings = std::move(shards.warnings);
-    for (const auto& path : shards.paths) out.files.push_back({path, shards.format});
+    file = std::move(shards.file);
+    for (const auto& path : shards.paths) out.files.push_back({path, file.format});
     out.state.origin = fmt::format("{} ({} files)", choice.path.string(), out.files.size());
   } else {
-    TensorFile file = read(choice.path);
-    out.state.tensors = std::move(file.tensors);
-    out.format = file.format;
-    out.metadata = std::move(file.metadata);
-    out.warnings = std::move(file.warnings);
+    file = read(choice.path);
     out.files.push_back({choice.path, file.format});
     out.state.origin = choice.path.string();
   }
+  out.format = file.format;
+  out.foreign = !fits_framework(file.format, "pt");
+  out.state.tensors =
+      out.foreign ? to_torch_names(file, read_model_facts(choice.path.parent_path()), choice.path.string())
+                  : std::move(file.tensors);
+  out.metadata = std::move(file.metadata);
+  out.warnings = std::move(file.warnings);
   return out;
 }
 
-}  // namespace
-
-Checkpoint open_checkpoint(const fs::path& folder, const CheckpointOptions& options) {
-  const fs::path where = options.subfolder.empty() ? folder : folder / options.subfolder;
+// The weights of a folder or file, without adapters.
+Checkpoint read_weights(const fs::path& where, const CheckpointOptions& options) {
   std::error_code ignored;
   if (!fs::exists(where, ignored))
     throw Error(ErrorCode::not_found, fmt::format("there is no {}", printable(where.string(), 300)));
@@ -69,6 +79,39 @@ Checkpoint open_checkpoint(const fs::path& folder, const CheckpointOptions& opti
   throw Error(ErrorCode::not_found, fmt::format("{} holds no weights of the framework \"{}\"",
                                                 printable(where.string(), 300), options.framework))
       .with_hint(fmt::format("{} is of another framework", choices.front().path.filename().string()));
+}
+
+}  // namespace
+
+std::optional<fs::path> adapter_base(const fs::path& folder) {
+  if (!is_adapter(folder) || has_weights(folder)) return std::nullopt;
+  const LoraConfig config = read_lora_config(folder);
+  std::error_code ignored;
+  if (!config.base.empty() && fs::is_directory(config.base, ignored)) return config.base;
+  throw Error(ErrorCode::not_found,
+              fmt::format("{} holds a LoRA adapter, and its base model {} is not a local folder",
+                          printable(folder.string(), 300), in_quotes(config.base)))
+      .with_hint(fmt::format("pass the base as --model and this folder as --adapter: --model {} --adapter {}",
+                             config.base.empty() ? "BASE" : config.base, folder.string()));
+}
+
+Checkpoint open_checkpoint(const fs::path& folder, const CheckpointOptions& options) {
+  const fs::path where = options.subfolder.empty() ? folder : folder / options.subfolder;
+  fs::path adapter = options.adapter, base = where;
+  if (const auto named = adapter_base(where)) {
+    if (!adapter.empty())
+      throw Error(ErrorCode::usage,
+                  fmt::format("{} is an adapter itself; pass its base as the model", where.string()));
+    adapter = where;
+    base = *named;
+  }
+  Checkpoint out = read_weights(base, options);
+  if (adapter.empty()) return out;
+  out.files.push_back({merge_lora(out.state.tensors, adapter), "adapter"});
+  std::sort(out.files.begin(), out.files.end(),
+            [](const CheckpointFile& a, const CheckpointFile& b) { return a.path < b.path; });
+  out.state.origin += " with the adapter " + adapter.string();
+  return out;
 }
 
 }  // namespace ferry

@@ -3,6 +3,7 @@
 // layout. Nothing but headers is read; nothing in a checkpoint is executed.
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,7 @@ struct CheckpointOptions {
 struct CheckpointFile {
   std::filesystem::path path;
   /// "safetensors", "pytorch", "pytorch (legacy)", "tf h5", "tf safetensors", "flax", "flax safetensors",
-  /// "tf1".
+  /// "tf1"; "adapter" for a LoRA adapter that was merged.
   std::string format;
 };
 
@@ -51,6 +52,12 @@ struct Checkpoint {
 /// Lifetime  Weights keep their files mapped; the files must not be truncated while they are in use.
 /// Source  transformers 4.57.6, modeling_utils.py:_get_resolved_checkpoint_files
 Checkpoint open_checkpoint(const std::filesystem::path& folder, const CheckpointOptions& options = {});
+
+/// The folder of the base model, if `folder` holds a PEFT adapter and no weights of its own: its
+/// configuration is the base's, too. Nothing if it is not such a folder.
+/// Errors: Error{not_found} if adapter_config.json names a base that is not a local folder, with a hint on
+/// --adapter; Error{unsupported}, Error{invalid_config}.
+std::optional<std::filesystem::path> adapter_base(const std::filesystem::path& folder);
 
 /// `weight` under the dimensions `wanted`: the same elements in the same order. For weights of a foreign
 /// checkpoint, whose frameworks add or drop dimensions (a Conv1D bias [1, n] is [n] in PyTorch).

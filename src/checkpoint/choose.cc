@@ -170,6 +170,11 @@ std::vector<WeightsChoice> choose_weights(const fs::path& folder, const Checkpoi
   return out;
 }
 
+bool has_weights(const fs::path& folder) {
+  return std::any_of(kStandardNames.begin(), kStandardNames.end(),
+                     [&](const StandardName& standard) { return is_there(folder / standard.name); });
+}
+
 WeightsChoice choose_file(const fs::path& file) {
   const auto source = file_source(file);
   const auto bytes = source->bytes().first(std::min<size_t>(source->bytes().size(), 16));

@@ -21,6 +21,9 @@ struct WeightsChoice {
 std::vector<WeightsChoice> choose_weights(const std::filesystem::path& folder,
                                           const CheckpointOptions& options);
 
+/// True if `folder` holds weights under one of the standard names.
+bool has_weights(const std::filesystem::path& folder);
+
 /// The kind of a single file, by its name and first bytes. Errors: Error{unsupported}, Error{io}.
 WeightsChoice choose_file(const std::filesystem::path& file);
 

@@ -162,7 +162,10 @@ class Machine {
   }
 
   void push_whole(int64_t value) { push({.kind = PickleKind::whole, .number = value}); }
-  void push_text(std::string_view text) { push({.kind = PickleKind::text, .text = text}); }
+  void push_text(std::string_view text) {
+    if (!is_utf8(text)) fail("a string that is not UTF-8");
+    push({.kind = PickleKind::text, .text = text});
+  }
   void push_items(PickleKind kind, std::vector<PickleId> items) {
     push({.kind = kind, .items = std::move(items)});
   }

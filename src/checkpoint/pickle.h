@@ -37,7 +37,7 @@ struct PickleObject {
   PickleKind kind = PickleKind::none;
   int64_t number = 0;              ///< boolean and whole: the value. storage and tensor: the index.
   const Global* global = nullptr;  ///< global: the name.
-  std::string_view text;           ///< text: bytes of the pickle itself, not checked to be UTF-8.
+  std::string_view text;           ///< text: UTF-8, bytes of the pickle itself.
   std::vector<PickleId> items;     ///< tuple, list: the elements. dict: key, value, key, value, ...
 };
 

@@ -174,10 +174,11 @@ PickleResult pickle_storage(Pickle& pickle, PickleId id) {
   const PickleObject& tag = pickle.at(tuple.items[0]);
   const PickleObject& type = pickle.at(tuple.items[1]);
   const PickleObject& key = pickle.at(tuple.items[2]);
+  const PickleObject& location = pickle.at(tuple.items[3]);
   const auto count = as_count(pickle, tuple.items[4]);
   const bool fits = tag.kind == PickleKind::text && tag.text == "storage" &&
                     type.kind == PickleKind::global && type.global->role == GlobalRole::storage &&
-                    key.kind == PickleKind::text && count;
+                    key.kind == PickleKind::text && location.kind == PickleKind::text && count;
   if (!fits) return bad_id();
   PickledStorage storage{key.text, type.global->dtype, *count, std::nullopt};
   if (tuple.items.size() == 6 && pickle.at(tuple.items[5]).kind != PickleKind::none) {

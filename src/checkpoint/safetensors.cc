@@ -268,6 +268,7 @@ TensorFile read_safetensors(std::shared_ptr<const ByteSource> source, std::strin
   TensorFile out;
   out.metadata = std::move(visitor.metadata);
   out.format = format_name(out.metadata);
+  out.first_level_dropped = out.format == "tf safetensors";
   for (Entry& entry : visitor.entries) {
     out.tensors.emplace(std::move(entry.name), Weight::stored(source, 8 + header.size() + entry.begin,
                                                               entry.dtype, std::move(entry.shape)));

@@ -63,9 +63,9 @@ class IndexVisitor final : public JsonVisitor {
 
 // Says how a shard's format differs from the first one's.
 void check_same_format(const Shards& shards, const std::string& format, const std::filesystem::path& shard) {
-  if (shards.format.empty() || shards.format == format) return;
+  if (shards.paths.empty() || shards.file.format == format) return;
   throw_invalid(shard.string(), fmt::format("the shard's format is \"{}\", that of {} is \"{}\"", format,
-                                            shards.paths.front().filename().string(), shards.format));
+                                            shards.paths.front().filename().string(), shards.file.format));
 }
 
 // Moves the tensors that the index places into this shard.
@@ -82,7 +82,7 @@ size_t take_tensors(const TensorFile& file, const std::vector<std::string>& want
           .with_hint(
               "the shards and the index are of different versions, or a shard was not downloaded whole");
     }
-    if (out.tensors.emplace(key, found->second).second) ++taken;
+    if (out.file.tensors.emplace(key, found->second).second) ++taken;
   }
   return taken;
 }
@@ -124,23 +124,25 @@ Shards read_shards(const std::filesystem::path& index_file,
                                    [&] { return read(path); });
     check_same_format(out, file.format, path);
     if (out.paths.empty()) {
-      out.format = file.format;
-      out.metadata = std::move(file.metadata);
+      out.file.format = file.format;
+      out.file.first_level_dropped = file.first_level_dropped;
+      out.file.metadata = std::move(file.metadata);
     }
     out.paths.push_back(path);
-    out.warnings.insert(out.warnings.end(), file.warnings.begin(), file.warnings.end());
+    out.file.warnings.insert(out.file.warnings.end(), file.warnings.begin(), file.warnings.end());
     if (take_tensors(file, wanted, path, index_file, out) == file.tensors.size()) continue;
     for (const auto& [key, weight] : file.tensors) {
-      if (out.tensors.find(key) == out.tensors.end()) unlisted.push_back(key);
+      if (out.file.tensors.find(key) == out.file.tensors.end()) unlisted.push_back(key);
     }
   }
   // A later shard may have held what an earlier one held, too.
-  std::erase_if(unlisted, [&](const auto& key) { return out.tensors.find(key) != out.tensors.end(); });
+  std::erase_if(unlisted,
+                [&](const auto& key) { return out.file.tensors.find(key) != out.file.tensors.end(); });
   for (std::string& key : unlisted) key = in_quotes(key);
   if (!unlisted.empty()) {
-    out.warnings.push_back(fmt::format("{} does not name {} tensor{} that its shards hold; left out: {}",
-                                       printable(index_file.string(), 300), unlisted.size(),
-                                       unlisted.size() == 1 ? "" : "s", join(unlisted, ", ", 5)));
+    out.file.warnings.push_back(fmt::format("{} does not name {} tensor{} that its shards hold; left out: {}",
+                                            printable(index_file.string(), 300), unlisted.size(),
+                                            unlisted.size() == 1 ? "" : "s", join(unlisted, ", ", 5)));
   }
   return out;
 }

@@ -25,11 +25,8 @@ WeightMap parse_shard_index(std::string_view text, std::string_view file);
 std::string shard_key(const std::string& name, std::string_view format);
 
 struct Shards {
-  TensorMap tensors;                            ///< Under the shards' names.
-  std::vector<std::filesystem::path> paths;     ///< Sorted.
-  std::string format;                           ///< Of the shards; one for all.
-  std::map<std::string, std::string> metadata;  ///< Of the first shard.
-  std::vector<std::string> warnings;
+  TensorFile file;  ///< All tensors, under the shards' names; the rest is the first shard's.
+  std::vector<std::filesystem::path> paths;  ///< Sorted.
 };
 
 /// Reads the shards that the index `index_file` names, each once, with `read`. A tensor that lies in two

@@ -17,6 +17,8 @@ struct TensorFile {
   std::string format;  ///< As CheckpointFile::format.
   TensorMap tensors;   ///< Under the names and in the layout that the file gives.
   std::map<std::string, std::string> metadata;
+  /// TensorFlow: the names lack their first level, the model object's (see shard_key).
+  bool first_level_dropped = false;
   std::vector<std::string> warnings;  ///< For the user; each a sentence.
 };
 

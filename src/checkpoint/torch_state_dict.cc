@@ -49,9 +49,9 @@ class StateDictReader {
   std::string key_of(const PickleObject& key) const {
     if (key.kind != PickleKind::text)
       throw_invalid(file_, fmt::format("the state dict has {} for a name", describe(key.kind)));
-    if (key.text.size() > kMaxNameBytes || !is_utf8(key.text))
-      throw_invalid(file_, fmt::format("the tensor name {} is not UTF-8 of at most {} bytes",
-                                       in_quotes(key.text), kMaxNameBytes));
+    if (key.text.size() > kMaxNameBytes)
+      throw_invalid(file_, fmt::format("the tensor name {} is longer than {} bytes", in_quotes(key.text),
+                                       kMaxNameBytes));
     return std::string(key.text);
   }
 

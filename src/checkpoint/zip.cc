@@ -117,6 +117,11 @@ class DirectoryReader {
     const auto at = number_at<uint64_t>(bytes_, locator + 8);
     if (at > locator || locator - at < kEnd64Bytes || number_at<uint32_t>(bytes_, at) != kEnd64Signature)
       fail("the zip64 end record is not where its locator says");
+    const bool one_disk =
+        number_at<uint32_t>(bytes_, locator + 4) == 0 && number_at<uint32_t>(bytes_, locator + 16) <= 1 &&
+        number_at<uint32_t>(bytes_, at + 16) == 0 && number_at<uint32_t>(bytes_, at + 20) == 0 &&
+        number_at<uint64_t>(bytes_, at + 24) == number_at<uint64_t>(bytes_, at + 32);
+    if (!one_disk) fail("split over several files");
     const Central wide{number_at<uint64_t>(bytes_, at + 32), number_at<uint64_t>(bytes_, at + 40),
                        number_at<uint64_t>(bytes_, at + 48)};
     const bool agrees = (out.entries == kSaturated16 || out.entries == wide.entries) &&
@@ -143,6 +148,8 @@ class DirectoryReader {
     entry.name = *name;
     widen(entry, *extra);
     if ((entry.flags & kEncrypted) != 0) fail_record(entry.name, "encrypted");
+    if (const auto disk = number_at<uint16_t>(*fixed, 34); disk != 0 && disk != kSaturated16)
+      fail_record(entry.name, "in another file");
     if (entry.method == 0 && entry.compressed != entry.size)
       fail_record(entry.name, fmt::format("stored, but {} bytes hold {}", entry.compressed, entry.size));
     return entry;

@@ -5,6 +5,7 @@
 
 TF_CASES holds the TensorFlow and Flax cases (folders bert-question-answering, ...), each with the files that
 transformers' TF and Flax classes saved and, under pt/, the same weights as PyTorch safetensors.
+With tensorflow installed instead of torch (--tf1), writes the TF1 checkpoints only.
 Needs: torch 2.13.0, safetensors 0.8.0, numpy, h5py 3.16.0. Legacy and TorchScript files hold memory addresses and
 differ from run to run; all others come out the same.
 """
@@ -16,8 +17,10 @@ import sys
 
 import h5py
 import numpy as np
-import torch
-from safetensors.torch import load_file, save_file
+
+if "--tf1" not in sys.argv:
+    import torch
+    from safetensors.torch import load_file, save_file
 
 OUT = pathlib.Path(__file__).resolve().parents[2] / "tests/data/checkpoint"
 
@@ -174,6 +177,16 @@ def h5_files():
     norm.pop("scale")
     write("gzip_shuffle.h5", chunks=True, compression="gzip", shuffle=True, fletcher32=True)
     write("lzf.h5", chunks=True, compression="lzf")
+    # More than eight links or attributes move from the headers into fractal heaps.
+    with h5py.File(where / "dense.h5", "w", libver="latest") as file:
+        layers = [f"layer_with_a_long_name_{i}" for i in range(60)]
+        for i in range(20):
+            file.attrs[f"unrelated_{i}"] = i
+        file.attrs["layer_names"] = np.array(layers, dtype="S80")  # A "huge object": over 4 kB.
+        for i, layer in enumerate(layers):
+            group = file.create_group(layer)
+            group.attrs["weight_names"] = np.array([f"model/{layer}/bias:0"], dtype="S60")
+            file[f"{layer}/model/{layer}/bias:0"] = np.array([i], "f4")
     with h5py.File(where / "chunked_attributes.h5", "w") as file:
         file.attrs["layer_names0"] = np.array(["encoder"], dtype="S40")
         file.attrs["layer_names1"] = np.array(["norm"], dtype="S40")
@@ -262,8 +275,39 @@ def lora():
             fan_in_fan_out=True, target_modules=["c_attn"])
 
 
+def tf1():
+    """What tf.train.Saver of TensorFlow 2.19.1 writes, and an object-based checkpoint."""
+    import tensorflow
+
+    old = tensorflow.compat.v1
+    shutil.rmtree(OUT / "tf1", ignore_errors=True)
+    with tensorflow.Graph().as_default():
+        kernel = np.arange(6, dtype="f4").reshape(2, 3)
+        values = {
+            "bert/embeddings/word_embeddings": kernel,
+            "bert/encoder/layer_0/attention/self/query/kernel": kernel,
+            "bert/encoder/layer_0/attention/self/query/bias": np.arange(3, dtype="f2"),
+            "bert/encoder/layer_0/attention/output/LayerNorm/gamma": np.ones(3, "f4"),
+            "bert/encoder/layer_0/attention/output/LayerNorm/beta": np.zeros(3, "f4"),
+            "bert/encoder/layer_0/attention/self/query/kernel/adam_m": kernel,
+            "cls/predictions/output_bias": np.arange(2, dtype="f4"),
+            "cls/seq_relationship/output_weights": kernel,
+            "global_step": np.int64(5),
+        }
+        for name, value in values.items():
+            old.get_variable(name, initializer=value, use_resource=False)
+        with old.Session() as session:
+            session.run(old.global_variables_initializer())
+            old.train.Saver().save(session, str(folder("tf1") / "bert_model.ckpt"), write_meta_graph=False)
+    (OUT / "tf1/checkpoint").unlink()
+    tensorflow.train.Checkpoint(v=tensorflow.Variable([1.0, 2.0])).write(str(folder("tf1", "objects") / "model.ckpt"))
+
+
 def main():
-    shutil.rmtree(OUT, ignore_errors=True)
+    if "--tf1" in sys.argv:
+        return tf1()
+    for made in ["bert", "distilbert", "torch", "h5", "lora"]:
+        shutil.rmtree(OUT / made, ignore_errors=True)
     cases = pathlib.Path(sys.argv[1])
     bert = cases / "bert-question-answering"
     distilbert = cases / "distilbert-question-answering"

@@ -300,6 +300,54 @@ TEST(Zip, ADirectoryThatLiesIsRefused) {
   refused(encrypted, "record \"x/data.pkl\": encrypted");
 }
 
+// The archive with its sizes and places in zip64 fields, as archives over 4 GB have them.
+std::string as_zip64(std::string bytes) {
+  const size_t end = bytes.size() - 22;
+  const uint64_t count = static_cast<uint8_t>(bytes[end + 8]);
+  size_t entry = bytes.find("PK\x01\x02");
+  const size_t directory = entry;
+  std::string wide;
+  for (uint64_t i = 0; i < count; ++i) {
+    std::string fixed = bytes.substr(entry, 46);
+    const size_t name = static_cast<uint8_t>(fixed[28]);
+    const std::string size = fixed.substr(24, 4) + std::string(4, '\0'),
+                      at = fixed.substr(42, 4) + std::string(4, '\0');
+    const std::string extra = test::little_endian(7, 2) + test::little_endian(1, 2) + "x" +
+                              test::little_endian(1, 2) + test::little_endian(24, 2) + size + size + at;
+    fixed.replace(20, 8, std::string(8, '\xff'))
+        .replace(42, 4, std::string(4, '\xff'))
+        .replace(30, 2, test::little_endian(extra.size(), 2));
+    wide += fixed + bytes.substr(entry + 46, name) + extra;
+    entry += 46 + name;
+  }
+  bytes.resize(directory);
+  const std::string end64 = "PK\x06\x06" + test::little_endian(44, 8) + std::string(12, '\0') +
+                            test::little_endian(count, 8) + test::little_endian(count, 8) +
+                            test::little_endian(wide.size(), 8) + test::little_endian(directory, 8);
+  const std::string locator = "PK\x06\x07" + std::string(4, '\0') +
+                              test::little_endian(directory + wide.size(), 8) + test::little_endian(1, 4);
+  return bytes + wide + end64 + locator + "PK\x05\x06" + std::string(4, '\0') + std::string(12, '\xff') +
+         std::string(2, '\0');
+}
+
+TEST(Zip, Zip64ArchivesAreRead) {
+  const std::string good = as_zip64(archive(tensor_pickle("ByteStorage", 8, 0, {8}, {1}), "abcdefgh"));
+  EXPECT_EQ(test::to_text(read_bytes(good).tensors.at("w")), "abcdefgh");
+  const auto refused = [&](size_t at, const std::string& bytes, const std::string& reason) {
+    std::string bad = good;
+    bad.replace(at, bytes.size(), bytes);
+    expect_error([&] { read_bytes(bad); }, ErrorCode::invalid_file, reason);
+  };
+  const size_t end = good.size() - 22, locator = end - 20, end64 = locator - 56;
+  refused(locator + 8, test::little_endian(UINT64_MAX, 8),
+          "the zip64 end record is not where its locator says");
+  refused(end64 + 48, test::little_endian(UINT64_MAX, 8), "does not end at");
+  refused(end64 + 24, test::little_endian(UINT64_MAX, 8) + test::little_endian(UINT64_MAX, 8),
+          "entries do not fit");
+  refused(end + 8, std::string("\5\0\5\0", 4), "the end record and the zip64 end record disagree");
+  refused(end64 - 8, test::little_endian(UINT64_MAX, 8), "no local header at byte");
+}
+
 TEST(Zip, RecordsThatOverlapAreRefused) {
   // The second entry points into the first record's content, where a whole local record lies.
   const std::string inner = zip({{"x/data/0", "abcdefgh"}});
