@@ -120,7 +120,7 @@ check_versions() {
 
 for extra in "$@"; do
   case $extra in
-    --fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
+    --fuzz) packages+=(clang libclang-rt-dev) ;;  # 14 on Debian 12, newer on a newer system.
     --format) packages+=(clang-format-14) ;;
     --bench) packages+=(libbenchmark-dev time) ;;
     *) die "unknown option $extra (known: --fuzz --format --bench)" ;;

@@ -58,7 +58,10 @@ uint64_t File::size() const {
 }
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
-  const File file = File::open(path);
+  return map(File::open(path), path);
+}
+
+std::shared_ptr<const MappedFile> MappedFile::map(const File& file, const std::filesystem::path& path) {
   std::shared_ptr<MappedFile> mapped(new MappedFile);
   mapped->path_ = path;
   mapped->size_ = file.size();

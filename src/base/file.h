@@ -40,6 +40,8 @@ class MappedFile {
  public:
   /// Errors: as File::open.
   static std::shared_ptr<const MappedFile> open(const std::filesystem::path& path);
+  /// Maps a file that is open already; `path` is what to call it. The mapping outlives `file`.
+  static std::shared_ptr<const MappedFile> map(const File& file, const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;

@@ -81,9 +81,13 @@ void add_commands(CLI::App& root, Context& context) {
   add_export_onnx(*exports, context);
   add_export_tflite(*exports, context);
   add_inspect(root, context);
+  add_run(root, context);
+  add_tokenize(root, context);
+  add_hub(root, context);
   add_env(root, context);
   add_onnxruntime(root, context);
   add_transformers_onnx(root, context);
+  add_internal(root, context);
 }
 
 void report(Context& context, const Error& error) {
@@ -147,7 +151,9 @@ int run_in(Context& context, int argc, const char* const* argv, const Io& io) {
 }  // namespace
 
 int run(int argc, const char* const* argv, const Io& io) {
-  const std::string called = argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "";
+  constexpr const char* kNoArguments[] = {"ferry", nullptr};
+  if (argc < 1) return run(1, kNoArguments, io);
+  const std::string called = std::filesystem::path(argv[0]).filename().string();
   Context context(io, called == "optimum-cli" ? called : "ferry");
   try {
     return run_in(context, argc, argv, io);

@@ -10,7 +10,11 @@ void add_export_onnx(CLI::App& parent, Context& context);
 void add_export_tflite(CLI::App& parent, Context& context);
 void add_transformers_onnx(CLI::App& parent, Context& context);
 void add_inspect(CLI::App& parent, Context& context);
+void add_run(CLI::App& parent, Context& context);
+void add_tokenize(CLI::App& parent, Context& context);
+void add_hub(CLI::App& parent, Context& context);
 void add_env(CLI::App& parent, Context& context);
 void add_onnxruntime(CLI::App& parent, Context& context);
+void add_internal(CLI::App& parent, Context& context);
 
 }  // namespace ferry::cli

@@ -46,9 +46,8 @@ void add_model_flags(CLI::App& app, ExportFlags& flags) {
       ->check(CLI::IsMember({"transformers", "sentence_transformers", "diffusers", "timm"}));
   app.add_option("--framework", flags.options.framework, "Whose weights, where there are both")
       ->check(CLI::IsMember({"pt", "tf"}));
-  app.add_option("--variant", flags.variant, "Variant of the export")->capture_default_str();
-  app.add_option("--weight-variant", flags.options.variant,
-                 "Variant of the weights: fp16 takes model.fp16.safetensors");
+  app.add_option("--variant", flags.variant, "Variant of the weights: fp16 takes model.fp16.safetensors")
+      ->capture_default_str();
   app.add_option("--adapter", flags.adapter, "Folder of a LoRA adapter to merge into the weights");
   app.add_option("--pad_token_id", flags.options.pad_token_id,
                  "For text-classification, if the configuration has none");
@@ -135,9 +134,13 @@ void refuse_what_is_not_built(const ExportFlags& flags) {
   if (!flags.model_kwargs.empty()) not_built_yet("--model-kwargs", "leave it out");
   if (flags.dynamo) not_built_yet("--dynamo", "leave it out: ferry writes the graph itself, without tracing");
   if (flags.device != "cpu") not_built_yet("--device " + flags.device, "--device cpu works for every export");
-  if (flags.variant != "default") {
-    not_built_yet("--variant " + flags.variant,
-                  "the architectures of this version have the variant `default` only");
+  // Optimum's variants of an export, all of architectures that are not here yet. Any other name is a variant
+  // of the weights, as from_pretrained(variant=...) has it.
+  for (const char* name :
+       {"split", "monolith", "with-past", "without-past", "text-conditional-with-past", "vision", "text"}) {
+    if (flags.variant == name) {
+      not_built_yet("--variant " + flags.variant, "no architecture of this version has it");
+    }
   }
   if (flags.options.library == "diffusers" || flags.options.library == "timm") {
     not_built_yet("--library-name " + flags.options.library, "transformers and sentence_transformers work");
@@ -159,6 +162,7 @@ void export_onnx(ExportFlags& flags, const Context& context) {
   MainExportOptions& options = flags.options;
   flags.model.apply(context, options);
   options.output = flags.output;
+  options.variant = flags.variant;
   options.adapter = flags.adapter;
   options.dynamic_axes = !flags.no_dynamic_axes;
   options.constant_folding = !flags.no_constant_folding;

@@ -72,6 +72,12 @@ void inspect(Flags& flags, const Context& context) {
     throw Error(ErrorCode::usage, "the model is missing").with_hint("ferry inspect FOLDER_OR_HUB_NAME");
   }
   flags.model.apply(context, flags.options);
+  // What an export would tell on its way is not asked for here.
+  Log log = context.log();
+  log.on_message = [&](LogLevel level, std::string_view text) {
+    if (level >= LogLevel::warning) context.log().on_message(level, text);
+  };
+  flags.options.log = &log;
   const ModelInfo info = inspect_model(flags.options);
   if (context.json()) {
     context.print_json(to_json(info));

@@ -1,7 +1,5 @@
 #include "cli/model_flags.h"
 
-#include <filesystem>
-
 namespace ferry::cli {
 
 void ModelFlags::add(CLI::App& app) {
@@ -32,13 +30,10 @@ void ModelFlags::apply(const Context& context, MainExportOptions& options) const
   options.subfolder = subfolder;
   options.log = &context.log();
   options.onnxruntime = context.variable("FERRY_ONNXRUNTIME");
-  std::error_code ignored;
-  // A local folder needs nothing of the Hub's, not even sensible variables.
-  if (std::filesystem::exists(model, ignored)) return;
-  const hub::HubOptions hub = hub_options(context);
-  options.cache_dir = hub.cache_dir;
-  options.token = hub.token;
-  options.offline = hub.offline;
+  options.cache_dir = cache_dir;
+  options.token = token;
+  options.offline = offline;
+  options.environment = context.environment();
 }
 
 }  // namespace ferry::cli

@@ -18,10 +18,10 @@ struct ModelFlags {
   bool offline = false;
 
   void add(CLI::App& app);
-  /// What the flags and, for a model that is no local folder, the environment say.
-  /// Errors: Error{usage} for a variable whose value makes no sense.
+  /// Hands over what the flags say, the log, and the environment for a model that is no local folder.
   void apply(const Context& context, MainExportOptions& options) const;
-  /// The same for the Hub's own commands.
+  /// What flags and environment say, for the Hub's own commands.
+  /// Errors: Error{usage} for a variable whose value makes no sense.
   [[nodiscard]] hub::HubOptions hub_options(const Context& context) const;
 };
 

@@ -9,16 +9,17 @@
 namespace ferry::exporter {
 namespace {
 
+ir::Dim dimension(const nn::Axis& axis, const AxisSizes& sizes, bool dynamic) {
+  const auto* name = std::get_if<std::string>(&axis);
+  if (name == nullptr || !dynamic) return axis_size(axis, sizes);
+  ir::Dim out = 0;
+  for (const auto& term : nn::axis_terms(*name)) out = out + ir::Dim::symbol(term);
+  return out;
+}
+
 ir::Shape input_shape(const nn::InputSpec& spec, const AxisSizes& sizes, bool dynamic) {
   ir::Shape shape;
-  for (const nn::Axis& axis : spec.axes) {
-    const auto* name = std::get_if<std::string>(&axis);
-    if (name == nullptr) {
-      shape.emplace_back(std::get<int64_t>(axis));
-    } else {
-      shape.push_back(dynamic ? ir::Dim::symbol(*name) : ir::Dim(sizes.at(*name)));
-    }
-  }
+  for (const nn::Axis& axis : spec.axes) shape.push_back(dimension(axis, sizes, dynamic));
   return shape;
 }
 
@@ -65,7 +66,7 @@ std::vector<BuiltPart> build_model(const ModelSource& source, const nn::Architec
     nn::Build build{built.graph, state, options.dtype, std::move(used), {}};
     build.adapt = checkpoint.foreign ? adapt_shape : nullptr;
     nn::Inputs inputs;
-    const AxisSizes sizes = first_sizes(built.inputs, options.shapes);
+    const AxisSizes sizes = example_sizes(built.inputs, options.shapes)[0];
     for (const auto& spec : built.inputs) {
       inputs.add(spec.name,
                  {built.graph, built.graph.add_input(spec.name, spec.dtype,

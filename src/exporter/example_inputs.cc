@@ -13,6 +13,7 @@ int64_t asked_size(const std::string& axis, const ShapeOptions& shapes) {
   const std::map<std::string, int64_t, std::less<>> sizes = {
       {"batch_size", shapes.batch_size},
       {"sequence_length", shapes.sequence_length},
+      {"past_sequence_length", shapes.sequence_length},
       {"num_choices", shapes.num_choices},
       {"width", shapes.width},
       {"height", shapes.height},
@@ -83,22 +84,28 @@ HostTensor filled(const nn::InputSpec& spec, const Dims& dims, bool padded_at_en
 
 }  // namespace
 
+namespace {
+
+constexpr const char* kPast = "past_sequence_length";
+
 AxisSizes first_sizes(const std::vector<nn::InputSpec>& inputs, const ShapeOptions& shapes) {
   AxisSizes sizes;
   for (const auto& input : inputs) {
     for (const auto& axis : input.axes) {
       const auto* name = std::get_if<std::string>(&axis);
       if (name == nullptr) continue;
-      int64_t size = asked_size(*name, shapes);
-      if (const auto most = input.most.find(*name); most != input.most.end())
-        size = std::min(size, most->second);
-      sizes[*name] = size;
+      for (const auto& term : nn::axis_terms(*name)) {
+        int64_t size = asked_size(term, shapes);
+        if (const auto most = input.most.find(term); most != input.most.end())
+          size = std::min(size, most->second);
+        sizes[term] = size;
+      }
     }
   }
   return sizes;
 }
 
-AxisSizes second_sizes(const AxisSizes& first) {
+AxisSizes shorter(const AxisSizes& first) {
   AxisSizes sizes = first;
   for (auto& [name, size] : sizes) {
     if (name == "batch_size") {
@@ -110,15 +117,38 @@ AxisSizes second_sizes(const AxisSizes& first) {
   return sizes;
 }
 
+}  // namespace
+
+std::vector<AxisSizes> example_sizes(const std::vector<nn::InputSpec>& inputs, const ShapeOptions& shapes) {
+  const AxisSizes first = first_sizes(inputs, shapes);
+  std::vector<AxisSizes> out = {first, shorter(first)};
+  if (first.count(kPast) > 0) {
+    out[1][kPast] = 0;
+    AxisSizes decode = shorter(first);
+    decode["sequence_length"] = 1;
+    out.push_back(decode);
+  }
+  return out;
+}
+
+int64_t axis_size(const nn::Axis& axis, const AxisSizes& sizes) {
+  const auto* name = std::get_if<std::string>(&axis);
+  if (name == nullptr) return std::get<int64_t>(axis);
+  int64_t size = 0;
+  for (const auto& term : nn::axis_terms(*name)) {
+    const auto found = sizes.find(term);
+    check_internal(found != sizes.end(), "no example size for the axis " + term);
+    size += found->second;
+  }
+  return size;
+}
+
 TensorMap example_inputs(const std::vector<nn::InputSpec>& inputs, const AxisSizes& sizes, uint32_t seed) {
   Random random(seed);
   TensorMap out;
   for (const auto& input : inputs) {
     Dims dims;
-    for (const auto& axis : input.axes) {
-      const auto* name = std::get_if<std::string>(&axis);
-      dims.push_back(name != nullptr ? sizes.at(*name) : std::get<int64_t>(axis));
-    }
+    for (const auto& axis : input.axes) dims.push_back(axis_size(axis, sizes));
     out.emplace(input.name, filled(input, dims, seed % 2 == 0, random));
   }
   return out;

@@ -14,10 +14,14 @@ namespace ferry::exporter {
 using TensorMap = std::map<std::string, HostTensor>;
 using AxisSizes = std::map<std::string, int64_t, std::less<>>;
 
-/// Sizes of the named axes of `inputs`, as the shape flags give them, capped by what the model takes.
-AxisSizes first_sizes(const std::vector<nn::InputSpec>& inputs, const ShapeOptions& shapes);
-/// Other sizes, so that nothing that was baked in can pass: another batch, a shorter sequence.
-AxisSizes second_sizes(const AxisSizes& first);
+/// Sizes of the named axes of `inputs` that a model is to be tried on. First as the shape flags give them,
+/// capped by what the model takes; then others, so that nothing that was baked in can pass: another batch
+/// with shorter texts, and where there is a cache, that batch without anything in it and one token after a
+/// longer one.
+std::vector<AxisSizes> example_sizes(const std::vector<nn::InputSpec>& inputs, const ShapeOptions& shapes);
+
+/// The size of one axis. Errors: Error{internal} if a name in it has no size.
+int64_t axis_size(const nn::Axis& axis, const AxisSizes& sizes);
 
 /// Random values, the same for the same seed. Masks have padding of another length in each row: at the end of
 /// the row for an even seed, at its start for an odd one.

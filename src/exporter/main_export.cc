@@ -103,7 +103,7 @@ struct Exporter {
     report.task = exporter::select_task(options.task, source, architecture, log);
     open_weights();
     auto parts = exporter::build_model(source, architecture, report.task, checkpoint,
-                             {dtype, options.dynamic_axes, options.shapes}, log);
+                                       {dtype, options.dynamic_axes, options.shapes}, log);
     export_parts(parts);
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     log.info(fmt::format("The ONNX export succeeded and the exported model was saved at: {}",
@@ -135,7 +135,7 @@ struct Exporter {
     StagingFolder staging(options.output);
     const auto locations = stage_in_place_weights(staging);
     for (auto& part : parts) export_part(part, staging, locations);
-    if (!into_source) report.copied = exporter::stage_side_files(source, dtype, staging);
+    if (!into_source) report.copied = exporter::stage_side_files(source, dtype, staging, log);
     staging.commit(models);
   }
 

@@ -4,8 +4,10 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "ferry/tokenizer.h"
 
 namespace ferry::exporter {
 namespace {
@@ -66,6 +68,36 @@ fs::path find_file(const ModelSource& source, const char* name) {
   return {};
 }
 
+// What a fast tokenizer is saved as.
+constexpr std::array kTokenizerFiles = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"};
+
+// Where the tokenizer lies that has a vocabulary in an older form and no tokenizer.json; empty if there is
+// none such.
+fs::path older_tokenizer(const ModelSource& source) {
+  if (!find_file(source, "tokenizer.json").empty()) return {};
+  for (const char* name :
+       {"vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model"}) {
+    const fs::path file = find_file(source, name);
+    if (!file.empty()) return file.parent_path();
+  }
+  return {};
+}
+
+// As Optimum, which loads the tokenizer as a fast one and saves that.
+void stage_converted_tokenizer(const fs::path& folder, StagingFolder& staging,
+                               std::vector<std::string>& names, const Log& log) {
+  try {
+    const Tokenizer tokenizer = AutoTokenizer::from_pretrained(folder);
+    for (const char* name : kTokenizerFiles) {
+      staging.file(name);
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.emplace_back(name);
+    }
+    tokenizer.save_pretrained(staging.path());
+  } catch (const Error& error) {
+    log.warning(std::string("no tokenizer.json is written: ") + error.what());
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> side_file_names(const ModelSource& source) {
@@ -73,17 +105,26 @@ std::vector<std::string> side_file_names(const ModelSource& source) {
   for (const char* name : kCopied) {
     if (!find_file(source, name).empty()) names.emplace_back(name);
   }
+  if (!older_tokenizer(source).empty()) {
+    for (const char* name : kTokenizerFiles) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.emplace_back(name);
+    }
+  }
   return names;
 }
 
-std::vector<std::string> stage_side_files(const ModelSource& source, DType dtype, StagingFolder& staging) {
-  const auto names = side_file_names(source);
-  for (const auto& name : names) {
-    if (name == "config.json") {
-      staging.write(name, exported_config(source, dtype));
-    } else {
-      staging.copy(find_file(source, name.c_str()), name);
-    }
+std::vector<std::string> stage_side_files(const ModelSource& source, DType dtype, StagingFolder& staging,
+                                          const Log& log) {
+  std::vector<std::string> names = {"config.json"};
+  staging.write("config.json", exported_config(source, dtype));
+  for (const char* name : kCopied) {
+    const fs::path file = find_file(source, name);
+    if (file.empty()) continue;
+    staging.copy(file, name);
+    names.emplace_back(name);
+  }
+  if (const fs::path folder = older_tokenizer(source); !folder.empty()) {
+    stage_converted_tokenizer(folder, staging, names, log);
   }
   return names;
 }

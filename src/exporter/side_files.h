@@ -4,14 +4,17 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "base/temporary_files.h"
 #include "exporter/model_source.h"
 
 namespace ferry::exporter {
 
 /// Puts config.json (with the exported dtype), generation_config.json, and the tokenizer's and processors'
-/// files into the staging folder; names of what was put there. Files that are not there are not missed.
-std::vector<std::string> stage_side_files(const ModelSource& source, DType dtype, StagingFolder& staging);
+/// files into the staging folder; names of what was put there. Files that are not there are not missed. A
+/// tokenizer in an older form (vocab.txt, ...) gains a tokenizer.json; one that cannot be read is a warning.
+std::vector<std::string> stage_side_files(const ModelSource& source, DType dtype, StagingFolder& staging,
+                                          const Log& log);
 
 /// The names stage_side_files would use.
 std::vector<std::string> side_file_names(const ModelSource& source);

@@ -62,8 +62,8 @@ void report_values(const Difference& found, const Tolerance& tolerance, const st
 
 std::vector<ReferenceRun> run_reference(const ir::Graph& graph, const std::vector<nn::InputSpec>& inputs,
                                         const ShapeOptions& shapes, bool dynamic_axes) {
-  std::vector<AxisSizes> sizes = {first_sizes(inputs, shapes)};
-  if (dynamic_axes) sizes.push_back(second_sizes(sizes[0]));
+  std::vector<AxisSizes> sizes = example_sizes(inputs, shapes);
+  if (!dynamic_axes) sizes.resize(1);
   const reference::Interpreter interpreter(graph);
   std::vector<ReferenceRun> runs;
   for (size_t i = 0; i < sizes.size(); ++i) {

@@ -17,7 +17,7 @@ struct ReferenceRun {
   TensorMap outputs;
 };
 
-/// Runs the reference on example inputs: two shapes if the axes are dynamic, else one.
+/// Runs the reference on example inputs: of several shapes if the axes are dynamic, else of one.
 std::vector<ReferenceRun> run_reference(const ir::Graph& graph, const std::vector<nn::InputSpec>& inputs,
                                         const ShapeOptions& shapes, bool dynamic_axes);
 

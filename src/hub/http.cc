@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
+#include <ctime>
 #include <exception>
 #include <mutex>
 #include <utility>
@@ -30,7 +32,7 @@ void initialize_curl() {
 template <typename Value>
 void set(CURL* curl, CURLoption option, Value value) {
   if (const CURLcode failure = curl_easy_setopt(curl, option, value); failure != CURLE_OK) {
-    throw Error(ErrorCode::runtime, fmt::format("libcurl lacks an option: {}", curl_easy_strerror(failure)));
+    throw Error(ErrorCode::runtime, fmt::format("libcurl refuses option {}: {}", static_cast<int>(option), curl_easy_strerror(failure)));
   }
 }
 
@@ -45,6 +47,32 @@ class HeaderList {
 
  private:
   curl_slist* list_ = nullptr;
+};
+
+// OpenSSL writes to a connection that the server closed: without this, SIGPIPE would end the program. The
+// signal is blocked in this thread only, and taken back if it came.
+class SigpipeBlock {
+ public:
+  SigpipeBlock() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGPIPE);
+    sigset_t pending;
+    sigpending(&pending);
+    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &set_, &before_);
+  }
+  ~SigpipeBlock() {
+    constexpr timespec kNow{0, 0};
+    if (!was_pending_) sigtimedwait(&set_, nullptr, &kNow);
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  SigpipeBlock(const SigpipeBlock&) = delete;
+  SigpipeBlock& operator=(const SigpipeBlock&) = delete;
+
+ private:
+  sigset_t set_{};
+  sigset_t before_{};
+  bool was_pending_ = false;
 };
 
 // What libcurl's failure means for the caller.
@@ -148,7 +176,8 @@ void HttpClient::configure(const Request& request, const std::string& url) {
   set(curl_, CURLOPT_USERAGENT, options_.user_agent.c_str());
   // Asks for no compression; should one come all the same, libcurl undoes it.
   set(curl_, CURLOPT_ACCEPT_ENCODING, "identity");
-  set(curl_, CURLOPT_BUFFERSIZE, kBufferBytes);
+  // A wish: libcurl 7.88 refuses it after a name that did not resolve, as if the transfer were still going on.
+  curl_easy_setopt(curl_, CURLOPT_BUFFERSIZE, kBufferBytes);
   set(curl_, CURLOPT_TCP_KEEPALIVE, 1L);
   set(curl_, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
   set(curl_, CURLOPT_TIMEOUT_MS, static_cast<long>(request.total_timeout.count()));
@@ -191,7 +220,10 @@ Response HttpClient::exchange(const Request& request, const std::string& url, bo
   set(curl_, CURLOPT_NOPROGRESS, 0L);
   set(curl_, CURLOPT_XFERINFOFUNCTION, &Exchange::on_progress);
   set(curl_, CURLOPT_XFERINFODATA, static_cast<void*>(&state));
-  const CURLcode code = curl_easy_perform(curl_);
+  const CURLcode code = [&] {
+    const SigpipeBlock block;
+    return curl_easy_perform(curl_);
+  }();
   if (state.thrown) std::rethrow_exception(state.thrown);
   if (code == CURLE_ABORTED_BY_CALLBACK) throw Error(ErrorCode::cancelled, "the download was cancelled");
   if (code == CURLE_OK || state.ended) return state.response;
@@ -200,6 +232,10 @@ Response HttpClient::exchange(const Request& request, const std::string& url, bo
   double connected = 0;  // Seconds until the connection stood; 0 if it never did.
   curl_easy_getinfo(curl_, CURLINFO_CONNECT_TIME, &connected);
   if (code == CURLE_OPERATION_TIMEDOUT && connected == 0) failure = Failure::unreachable;
+  if (failure == Failure::unreachable) {
+    throw HubError(failure, fmt::format("cannot reach {}: {}", display_url(url), text),
+                   "check the network and the proxy; what the cache holds can be used offline");
+  }
   throw HubError(failure, fmt::format("{}: {}", display_url(url), text),
                  failure == Failure::tls ? "a proxy's certificate can be named by REQUESTS_CA_BUNDLE" : "");
 }

@@ -85,11 +85,12 @@ class Snapshot {
 
   // Runs what needs the files; if the Hub failed earlier, that is the reason worth telling.
   template <typename Body>
-  auto run(const Body& body) {
+  void run(const Body& body) {
     try {
-      return body();
-    } catch (const Error&) {
+      body();
+    } catch (Error& error) {
       if (hub_error_) throw HubError(*hub_error_);
+      if (from_cache_) error.with_context(fmt::format("the cache may hold only a part of {}", repo_id_));
       throw;
     }
   }
@@ -106,7 +107,7 @@ class Snapshot {
       }
     } catch (const HubError& error) {
       if (!has_cached || !error.cache_may_answer()) throw;
-      options_.log.warning(fmt::format("{}; using what the cache holds", error.what()));
+      options_.log.warning(fmt::format("{}; using what the cache holds", error.message()));
       hub_error_ = error;
       from_cache_ = true;
     }
@@ -211,7 +212,7 @@ fs::path Hub::hf_hub_download(const std::string& repo_id, const std::string& fil
   } catch (const HubError& error) {
     if (is_commit_hash(absent_at)) cache.write_no_exist(absent_at, filename);
     if (!held || !error.cache_may_answer()) throw;
-    options_.log.warning(fmt::format("{}; using what the cache holds", error.what()));
+    options_.log.warning(fmt::format("{}; using what the cache holds", error.message()));
     return cache.pointer(*cached, filename);
   }
 }

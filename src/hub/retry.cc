@@ -9,6 +9,7 @@
 namespace ferry::hub {
 namespace {
 constexpr std::chrono::seconds kLongestWait{300};
+constexpr size_t kTriesToReach = 3;  // Who is offline should not wait long to hear it.
 
 double random_unit() {
   thread_local std::mt19937 engine{std::random_device{}()};
@@ -28,12 +29,13 @@ std::chrono::milliseconds backoff_delay(size_t failures, double jitter,
 
 bool Retry::again(const HubError& error) {
   ++failures_;
-  if (!error.is_transient() || failures_ >= options_.max_tries) return false;
+  const size_t most = error.failure() == Failure::unreachable ? std::min(kTriesToReach, options_.max_tries)
+                                                              : options_.max_tries;
+  if (!error.is_transient() || failures_ >= most) return false;
   if (error.retry_after && *error.retry_after > kLongestWait) return false;
   const auto delay = backoff_delay(failures_, random_unit(), error.retry_after);
-  options_.log.warning(fmt::format("{}; trying again in {:.1f} s ({} of {})", error.what(),
-                                   static_cast<double>(delay.count()) / 1000, failures_ + 1,
-                                   options_.max_tries));
+  options_.log.warning(fmt::format("{}; trying again in {:.1f} s ({} of {})", error.message(),
+                                   static_cast<double>(delay.count()) / 1000, failures_ + 1, most));
   wait(delay);
   return true;
 }

@@ -20,8 +20,8 @@ class Retry {
   Retry(const HubOptions& options, std::function<bool()> stop) : options_(options), stop_(std::move(stop)) {}
 
   /// After a failure: waits and returns true, or returns false at once if trying again is pointless: the
-  /// failure is not transient, all tries are used up, or the server asks for more than five minutes. Errors:
-  /// Error{cancelled} while waiting.
+  /// failure is not transient, all tries are used up (three for a server that cannot be reached), or the
+  /// server asks for more than five minutes. Errors: Error{cancelled} while waiting.
   bool again(const HubError& error);
   /// The request made progress: earlier failures no longer count.
   void progressed() { failures_ = 0; }

@@ -1,10 +1,37 @@
 #include "ir/dim.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/error.h"
 
 namespace ferry::ir {
+namespace {
+
+// Shapes come from files, too: what would overflow or grow without end is an error, not a dimension.
+constexpr size_t kMostTerms = 64;
+constexpr size_t kMostAtoms = 32;
+constexpr size_t kLongestText = 2000;
+
+[[noreturn]] void too_large() {
+  throw Error(ErrorCode::shape_mismatch, "a dimension does not fit 64 bits");
+}
+void check_size(bool fits) {
+  if (!fits) throw Error(ErrorCode::shape_mismatch, "a dimension is too long a formula");
+}
+
+int64_t product(int64_t a, int64_t b) {
+  int64_t out = 0;
+  if (__builtin_mul_overflow(a, b, &out)) too_large();
+  return out;
+}
+int64_t sum(int64_t a, int64_t b) {
+  int64_t out = 0;
+  if (__builtin_add_overflow(a, b, &out)) too_large();
+  return out;
+}
+
+}  // namespace
 
 struct Dim::Atom {
   std::string text;
@@ -54,14 +81,16 @@ void Dim::add_term(Term term) {
       std::find_if(terms_.begin(), terms_.end(), [&](const Term& other) { return key(other) >= wanted; });
   if (at == terms_.end() || key(*at) != wanted) {
     if (term.coefficient != 0) terms_.insert(at, std::move(term));
+    check_size(terms_.size() <= kMostTerms);
     return;
   }
-  at->coefficient += term.coefficient;
+  at->coefficient = sum(at->coefficient, term.coefficient);
   if (at->coefficient == 0) terms_.erase(at);
 }
 
 Dim::Term Dim::multiply(const Term& a, const Term& b) {
-  Term out{a.coefficient * b.coefficient, a.atoms};
+  Term out{product(a.coefficient, b.coefficient), a.atoms};
+  check_size(a.atoms.size() + b.atoms.size() <= kMostAtoms);
   out.atoms.insert(out.atoms.end(), b.atoms.begin(), b.atoms.end());
   std::sort(out.atoms.begin(), out.atoms.end(),
             [](const AtomPtr& x, const AtomPtr& y) { return x->text < y->text; });
@@ -107,6 +136,7 @@ Dim Dim::floor_div(int64_t divisor) const {
     }
   }
   if (rest.is_constant()) return whole;  // 0 <= rest < divisor
+  check_size(rest.str().size() <= kLongestText);
   Term term{1,
             {std::make_shared<const Atom>(
                 Atom{"(" + rest.str() + ") // " + std::to_string(divisor), rest, divisor})}};
@@ -119,6 +149,8 @@ std::optional<Dim> Dim::divide_exactly(const Dim& divisor) const {
   const Term& by = divisor.terms_[0];
   Dim out;
   for (const Term& term : terms_) {
+    // Of the smallest number, -1 is no divisor: the quotient does not fit.
+    if (by.coefficient == -1 && term.coefficient == std::numeric_limits<int64_t>::min()) return std::nullopt;
     if (term.coefficient % by.coefficient != 0) return std::nullopt;
     Term left{term.coefficient / by.coefficient, term.atoms};
     for (const auto& atom : by.atoms) {
@@ -140,41 +172,41 @@ bool operator==(const Dim& a, const Dim& b) {
 }
 
 int64_t Dim::evaluate(const std::map<std::string, int64_t, std::less<>>& sizes) const {
-  int64_t sum = 0;
+  int64_t total = 0;
   for (const Term& term : terms_) {
-    int64_t product = term.coefficient;
+    int64_t value = term.coefficient;
     for (const auto& atom : term.atoms) {
       if (atom->numerator) {
         const int64_t numerator = atom->numerator->evaluate(sizes);
-        product *=
+        value *=
             numerator >= 0 ? numerator / atom->divisor : -((-numerator + atom->divisor - 1) / atom->divisor);
       } else {
         const auto found = sizes.find(atom->text);
         check_internal(found != sizes.end(), "no size is given for the dimension " + atom->text);
-        product *= found->second;
+        value *= found->second;
       }
     }
-    sum += product;
+    total += value;
   }
-  return sum;
+  return total;
 }
 
 Dim Dim::substitute(const std::map<std::string, Dim, std::less<>>& replacements) const {
-  Dim sum;
+  Dim total;
   for (const Term& term : terms_) {
-    Dim product(term.coefficient);
+    Dim value(term.coefficient);
     for (const auto& atom : term.atoms) {
       if (atom->numerator) {
-        product = product * atom->numerator->substitute(replacements).floor_div(atom->divisor);
+        value = value * atom->numerator->substitute(replacements).floor_div(atom->divisor);
       } else if (const auto found = replacements.find(atom->text); found != replacements.end()) {
-        product = product * found->second;
+        value = value * found->second;
       } else {
-        product = product * symbol(atom->text);
+        value = value * symbol(atom->text);
       }
     }
-    sum = sum + product;
+    total = total + value;
   }
-  return sum;
+  return total;
 }
 
 std::string Dim::str() const {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <stdexcept>
 #include <unordered_map>
 
 #include "base/error.h"
@@ -10,6 +11,8 @@
 
 namespace ferry::ir {
 namespace {
+
+constexpr size_t kMostContent = 64;  // Shapes, axes, pads: anything longer is data.
 
 std::string describe(const Value* value) {
   if (value == nullptr) return "-";
@@ -47,8 +50,8 @@ std::optional<std::vector<Dim>> Inference::content(size_t index) const {
   const Value* value = node_.input(index);
   if (value == nullptr) return std::nullopt;
   if (value->content) return value->content;
-  constexpr uint64_t kMost = 64;  // Shapes, axes, pads: anything longer is data.
-  if (!value->is_weight() || !is_integer(value->dtype) || value->weight->count() > kMost) return std::nullopt;
+  if (!value->is_weight() || !is_integer(value->dtype) || value->weight->count() > kMostContent)
+    return std::nullopt;
   const auto numbers = value->weight->as_i64();
   return std::vector<Dim>(numbers.begin(), numbers.end());
 }
@@ -74,8 +77,9 @@ void Inference::set(size_t output, DType dtype, std::optional<Shape> shape) {
 }
 
 void Inference::set_content(size_t output, std::optional<std::vector<Dim>> content) {
-  if (output < node_.outputs.size() && node_.outputs[output] != nullptr)
-    node_.outputs[output]->content = std::move(content);
+  if (output >= node_.outputs.size() || node_.outputs[output] == nullptr) return;
+  if (content && content->size() > kMostContent) content.reset();
+  node_.outputs[output]->content = std::move(content);
 }
 
 size_t Inference::axis(int64_t axis, size_t rank) const {
@@ -111,6 +115,10 @@ Dim Inference::same(const Dim& a, const Dim& b, std::string_view what) const {
 
 Dim Inference::unknown(size_t output, size_t axis) const {
   require(!strict_, "a dimension cannot be inferred");
+  return counted(output, axis);
+}
+
+Dim Inference::counted(size_t output, size_t axis) const {
   return Dim::symbol(fmt::format("{}_dim_{}", node_.outputs[output]->name, axis));
 }
 
@@ -148,7 +156,11 @@ void infer(Node& node, bool strict) {
                   fmt::format("no inference for the operator {} {}", node.domain, node.op_type));
     return;
   }
-  function(inference);
+  try {
+    function(inference);
+  } catch (const std::out_of_range&) {
+    inference.fail("an input or attribute is shorter than the operator asks for");
+  }
 }
 
 }  // namespace ferry::ir

@@ -39,6 +39,8 @@ class Inference {
   Dim same(const Dim& a, const Dim& b, std::string_view what) const;
   /// A dimension that nothing is known of. Only in graphs that are not strict.
   [[nodiscard]] Dim unknown(size_t output, size_t axis) const;
+  /// A dimension that the data decides: a symbol of its own.
+  [[nodiscard]] Dim counted(size_t output, size_t axis) const;
   void require(bool condition, std::string_view what) const;
   void require_same_dtype(size_t a, size_t b) const;
   [[noreturn]] void fail(std::string_view what, bool dtype = false) const;

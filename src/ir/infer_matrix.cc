@@ -69,7 +69,7 @@ void attention(Inference& in) {
   in.same(q.size, k.size, "queries and keys have different head sizes");
   in.same(k.length, v.length, "keys and values have different lengths");
   Dim total = k.length;
-  if (in.has_input(4) && in.input(4).shape) total = total + in.shape(4)[2];
+  if (in.has_input(4) && in.input(4).shape) total = total + in.shape(4).at(2);
   if (in.has_input(3) && in.input(3).shape) {
     in.broadcast(in.shape(3), Shape{q.batch, q.heads, q.length, total});
   }

@@ -10,6 +10,9 @@ std::vector<int64_t> per_axis(Inference& in, std::string_view name, size_t count
   const auto values = in.node().get(name, std::vector<int64_t>(count, otherwise));
   in.require(values.size() == count,
              "a convolution attribute has another length than the input has spatial dimensions");
+  constexpr int64_t kMost = int64_t{1} << 31;
+  in.require(std::all_of(values.begin(), values.end(), [](int64_t v) { return v > -kMost && v < kMost; }),
+             "a convolution attribute is out of range");
   return values;
 }
 
@@ -108,6 +111,8 @@ std::vector<size_t> resized_axes(Inference& in, size_t rank) {
 }
 
 Dim scaled(Inference& in, const Dim& size, float scale, size_t axis) {
+  constexpr float kMost = 1e6f;
+  in.require(scale > 0 && scale < kMost, "Resize by a scale that is out of range");
   const auto whole = static_cast<int64_t>(scale);
   if (static_cast<float>(whole) == scale) return size * Dim(whole);
   if (size.is_constant()) return static_cast<int64_t>(static_cast<float>(*size.constant()) * scale);
@@ -140,6 +145,7 @@ void grid_sample(Inference& in) {
   if (!in.ranks_known(2)) return in.set(0, in.input(0).dtype);
   const Shape& data = in.shape(0);
   const Shape& grid = in.shape(1);
+  in.require(data.size() >= 2 && grid.size() >= 2, "GridSample of fewer than two dimensions");
   Shape out{data[0], data[1]};
   out.insert(out.end(), grid.begin() + 1, grid.end() - 1);
   in.set(0, in.input(0).dtype, out);

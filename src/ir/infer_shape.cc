@@ -71,7 +71,9 @@ void reshape(Inference& in) {
   const auto content = in.content(0);
   if (!wanted || !in.input(0).shape) {
     const auto& target = in.input(1).shape;
-    if (target && target->size() == 1 && (*target)[0].is_constant() && !in.strict()) {
+    const bool counted = target && target->size() == 1 && (*target)[0].is_constant();
+    constexpr int64_t kMostRank = 64;
+    if (counted && *(*target)[0].constant() <= kMostRank && !in.strict()) {
       Shape out;
       for (int64_t i = 0; i < *(*target)[0].constant(); ++i)
         out.push_back(in.unknown(0, static_cast<size_t>(i)));
@@ -211,10 +213,15 @@ void split(Inference& in) {
     for (const int64_t size : *sizes) sum = sum + Dim(size);
     in.same(from[axis], sum, "Split sizes do not add up to the dimension");
   }
+  const bool counted = !sizes && in.has_input(1);
+  Dim rest = from[axis];
   for (size_t i = 0; i < count; ++i) {
     Shape out = from;
     if (sizes) {
       out[axis] = (*sizes)[i];
+    } else if (counted) {  // The data decides; the last part is what the others leave.
+      out[axis] = i + 1 < count ? in.counted(i, axis) : rest;
+      rest = rest - out[axis];
     } else if (const auto whole = from[axis].divide_exactly(Dim(static_cast<int64_t>(count)))) {
       out[axis] = *whole;
     } else {
@@ -413,7 +420,7 @@ void one_hot(Inference& in) {
 
 void non_zero(Inference& in) {
   if (!in.input(0).shape) return in.set(0, DType::i64);
-  in.set(0, DType::i64, Shape{static_cast<int64_t>(in.shape(0).size()), in.unknown(0, 1)});
+  in.set(0, DType::i64, Shape{static_cast<int64_t>(in.shape(0).size()), in.counted(0, 1)});
 }
 
 void depth_to_space(Inference& in) {

@@ -4,15 +4,33 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "models/architectures.h"
 #include "models/bert.h"
 #include "models/distilbert.h"
+#include "models/llama.h"
 
 namespace ferry::models {
 
 Registry Registry::builtin() {
   Registry registry;
   registry.add(bert::arch());
+  registry.add(bloom::arch());
   registry.add(distilbert::arch());
+  registry.add(falcon::arch());
+  registry.add(gemma::arch());
+  registry.add(gemma2::arch());
+  registry.add(gemma3_text::arch());
+  registry.add(gpt2::arch());
+  registry.add(gpt_neox::arch());
+  registry.add(llama::arch());
+  registry.add(mistral::arch());
+  registry.add(mixtral::arch());
+  registry.add(opt::arch());
+  registry.add(phi::arch());
+  registry.add(phi3::arch());
+  registry.add(qwen2::arch());
+  registry.add(qwen3::arch());
+  registry.add(qwen3_moe::arch());
   return registry;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "nn/task.h"
 
 namespace ferry::nn {
 namespace op = ir::op;
@@ -42,6 +43,18 @@ const TaskEntry* Architecture::find_task(std::string_view canonical) const {
 std::vector<std::string> Architecture::task_names() const {
   std::vector<std::string> out;
   for (const auto& entry : tasks) out.push_back(entry.task);
+  return out;
+}
+
+Outputs outputs_of_task(std::string_view task, Outputs outputs) {
+  if (!ends_with(task, kWithPast))
+    std::erase_if(outputs, [](const auto& output) { return starts_with(output.first, "present."); });
+  return outputs;
+}
+
+std::vector<std::string> axis_terms(const std::string& axis) {
+  std::vector<std::string> out = split(axis, '+');
+  for (auto& term : out) std::erase(term, ' ');
   return out;
 }
 

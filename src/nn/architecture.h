@@ -28,7 +28,8 @@ struct Fill {
   double low = 0, high = 1;
 };
 
-/// One axis of an input: a name that stays symbolic, or a fixed size.
+/// One axis of an input: a name that stays symbolic, a sum of such ("past_sequence_length +
+/// sequence_length"), or a fixed size.
 using Axis = std::variant<std::string, int64_t>;
 
 struct InputSpec {
@@ -88,6 +89,26 @@ struct Architecture {
   [[nodiscard]] std::vector<std::string> task_names() const;
 };
 
+/// What the inputs of a decoder-only model depend on.
+struct DecoderSignature {
+  int64_t vocab_size = 0;
+  int64_t layers = 0;
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t max_length = 0;    ///< The longest text, cache included; 0: any.
+  bool position_ids = true;  ///< Whether there is such an input.
+  /// The input that past_key_values.N.key and .value follow: the order is that of the model's forward().
+  std::string_view cache_after = "position_ids";
+};
+/// input_ids, attention_mask and, where the task takes them, position_ids and the cache.
+std::vector<InputSpec> decoder_inputs(const DecoderSignature& signature, std::string_view task);
+
+/// A model's results without its cache, unless the task keeps one ("-with-past").
+Outputs outputs_of_task(std::string_view task, Outputs outputs);
+
+/// The sizes that an axis adds up: {"past_sequence_length", "sequence_length"}.
+std::vector<std::string> axis_terms(const std::string& axis);
+
 /// Fluent construction of an Architecture over a configuration struct `C` that has `explicit
 /// C(ConfigReader&)`.
 template <typename C>
@@ -107,7 +128,14 @@ class ArchBuilder {
   }
   /// The inputs of the tasks that follow.
   ArchBuilder& inputs(std::function<std::vector<InputSpec>(const C&)> inputs) {
-    inputs_ = std::move(inputs);
+    inputs_ = [inputs = std::move(inputs)](const C& c, std::string_view) { return inputs(c); };
+    return *this;
+  }
+  /// The same for a decoder: what the inputs are depends on the task as well.
+  ArchBuilder& decoder(std::function<DecoderSignature(const C&)> signature) {
+    inputs_ = [signature = std::move(signature)](const C& c, std::string_view task) {
+      return decoder_inputs(signature(c), task);
+    };
     return *this;
   }
   /// A task of one file, model.onnx, whose graph is Model(scope, config)(inputs) with the scope at the root.
@@ -120,28 +148,34 @@ class ArchBuilder {
   ArchBuilder& body(std::string name, std::string hf_class) {
     return add_task<Model>(std::move(name), std::move(hf_class), made_.base_model_prefix);
   }
+  /// A decoder's body and language model, each with and without a cache.
+  template <typename Body, typename CausalLM>
+  ArchBuilder& generation(const std::string& body_class, const std::string& lm_class) {
+    for (const std::string past : {"", "-with-past"}) {
+      body<Body>("feature-extraction" + past, body_class);
+      task<CausalLM>("text-generation" + past, lm_class);
+    }
+    return *this;
+  }
   operator Architecture() const { return made_; }  // NOLINT(google-explicit-constructor): the row itself.
 
  private:
   template <typename Model>
   ArchBuilder& add_task(std::string name, std::string hf_class, const std::string& place) {
-    ModelPart part{"model.onnx", erase(inputs_),
-                   [place](const Scope& root, const AnyConfig& config, const Inputs& in) -> Outputs {
-                     const Model model(place.empty() ? root : root / place,
-                                       *static_cast<const C*>(config.get()));
-                     return model(in);
-                   }};
+    const auto typed_inputs = [inputs = inputs_, name](const AnyConfig& config) {
+      return inputs(*static_cast<const C*>(config.get()), name);
+    };
+    const auto forward = [place, name](const Scope& root, const AnyConfig& config,
+                                       const Inputs& in) -> Outputs {
+      const Model model(place.empty() ? root : root / place, *static_cast<const C*>(config.get()));
+      return outputs_of_task(name, model(in));
+    };
+    ModelPart part{"model.onnx", typed_inputs, forward};
     made_.tasks.push_back({std::move(name), std::move(hf_class), {std::move(part)}});
     return *this;
   }
-  static std::function<std::vector<InputSpec>(const AnyConfig&)> erase(
-      std::function<std::vector<InputSpec>(const C&)> typed) {
-    return [typed = std::move(typed)](const AnyConfig& config) {
-      return typed(*static_cast<const C*>(config.get()));
-    };
-  }
   Architecture made_;
-  std::function<std::vector<InputSpec>(const C&)> inputs_;
+  std::function<std::vector<InputSpec>(const C&, std::string_view task)> inputs_;
 };
 
 /// What the inputs of a text encoder depend on.

@@ -122,6 +122,7 @@ ConfigReader::ConfigReader(const nlohmann::ordered_json& json, std::string origi
 }
 ConfigReader::~ConfigReader() = default;
 ConfigReader::ConfigReader(ConfigReader&&) noexcept = default;
+ConfigReader& ConfigReader::operator=(ConfigReader&&) noexcept = default;
 
 const nlohmann::ordered_json* ConfigReader::find(std::string_view key) {
   asked_.emplace(key);
@@ -152,17 +153,29 @@ void ConfigReader::read(std::string_view key, std::optional<int64_t>& value, int
   value = found->get<int64_t>();
 }
 
-void ConfigReader::read(std::string_view key, float& value) {
-  std::optional<float> read_value;
+void ConfigReader::read(std::string_view key, std::optional<double>& value) {
+  const auto* found = find(key);
+  if (found == nullptr) return;
+  if (!found->is_number()) fail(key, "a number");
+  value = found->get<double>();
+}
+
+void ConfigReader::read(std::string_view key, double& value) {
+  std::optional<double> read_value;
   read(key, read_value);
   if (read_value) value = *read_value;
 }
 
 void ConfigReader::read(std::string_view key, std::optional<float>& value) {
-  const auto* found = find(key);
-  if (found == nullptr) return;
-  if (!found->is_number()) fail(key, "a number");
-  value = static_cast<float>(found->get<double>());
+  std::optional<double> read_value;
+  read(key, read_value);
+  if (read_value) value = static_cast<float>(*read_value);
+}
+
+void ConfigReader::read(std::string_view key, float& value) {
+  std::optional<float> read_value;
+  read(key, read_value);
+  if (read_value) value = *read_value;
 }
 
 void ConfigReader::read(std::string_view key, bool& value) {
@@ -205,6 +218,17 @@ void ConfigReader::read(std::string_view key, std::vector<std::string>& value) {
                                                       [](const auto& item) { return item.is_string(); });
   if (!valid) fail(key, "a list of strings");
   value = found->get<std::vector<std::string>>();
+}
+
+void ConfigReader::read_nullable(std::string_view key, std::optional<int64_t>& value, int64_t least,
+                                 int64_t most) {
+  if (json_->contains(key)) value.reset();
+  read(key, value, least, most);
+}
+
+void ConfigReader::read_nullable(std::string_view key, std::optional<double>& value) {
+  if (json_->contains(key)) value.reset();
+  read(key, value);
 }
 
 void ConfigReader::read_choice(std::string_view key, std::string& value,
@@ -254,8 +278,12 @@ int64_t ConfigReader::num_labels() {
   return count;
 }
 
+void ConfigReader::adopt_unknown(std::string_view key, const ConfigReader& nested) {
+  for (const auto& name : nested.unknown_keys()) adopted_.push_back(fmt::format("{}.{}", key, name));
+}
+
 std::vector<std::string> ConfigReader::unknown_keys() const {
-  std::vector<std::string> out;
+  std::vector<std::string> out = adopted_;
   for (const auto& [key, value] : json_->items()) {
     const bool inert = std::find(kInert.begin(), kInert.end(), key) != kInert.end();
     if (!inert && asked_.count(key) == 0 && !value.is_null()) out.push_back(printable(key, 60));

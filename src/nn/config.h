@@ -22,10 +22,12 @@ class ConfigReader {
   ConfigReader(const nlohmann::ordered_json& json, std::string origin);
   ~ConfigReader();
   ConfigReader(ConfigReader&&) noexcept;
+  ConfigReader& operator=(ConfigReader&&) noexcept;
 
   // Each leaves `value` as it is if the key is absent or null.
   void read(std::string_view key, int64_t& value, int64_t least = 1, int64_t most = int64_t{1} << 31);
   void read(std::string_view key, float& value);
+  void read(std::string_view key, double& value);
   void read(std::string_view key, bool& value);
   void read(std::string_view key, std::string& value);
   void read(std::string_view key, std::vector<int64_t>& value);
@@ -35,6 +37,11 @@ class ConfigReader {
   void read(std::string_view key, std::optional<int64_t>& value, int64_t least = 0,
             int64_t most = int64_t{1} << 62);
   void read(std::string_view key, std::optional<float>& value);
+  void read(std::string_view key, std::optional<double>& value);
+  /// The same where null is a value of its own: nothing. Absent leaves `value` as it is.
+  void read_nullable(std::string_view key, std::optional<int64_t>& value, int64_t least = 0,
+                     int64_t most = int64_t{1} << 62);
+  void read_nullable(std::string_view key, std::optional<double>& value);
   /// One of `choices`; anything else is refused with the list.
   void read_choice(std::string_view key, std::string& value, const std::vector<std::string>& choices);
 
@@ -48,6 +55,9 @@ class ConfigReader {
   [[nodiscard]] std::optional<ConfigReader> object(std::string_view key);
   /// Marks a key as understood without reading it.
   void ignore(std::string_view key);
+  /// Takes the keys of a nested object that nobody asked for among those of this one:
+  /// "rope_scaling.finetuned".
+  void adopt_unknown(std::string_view key, const ConfigReader& nested);
 
   /// The size of id2label, else num_labels, else 2; as PretrainedConfig.num_labels.
   [[nodiscard]] int64_t num_labels();
@@ -64,6 +74,7 @@ class ConfigReader {
   const nlohmann::ordered_json* json_;
   std::string origin_;
   std::set<std::string, std::less<>> asked_;
+  std::vector<std::string> adopted_;
 };
 
 }  // namespace ferry::nn

@@ -23,6 +23,14 @@ Tensor Linear::operator()(const Tensor& x) const {
   return bias_ ? y + bias_ : y;
 }
 
+Conv1D::Conv1D(const Scope& scope, int64_t in, int64_t out)
+    : scope_(scope), weight_(scope.parameter("weight", {in, out})), bias_(scope.parameter("bias", {out})) {}
+
+Tensor Conv1D::operator()(const Tensor& x) const {
+  const auto named = scope_.named();
+  return op::matmul(x, weight_) + bias_;
+}
+
 Embedding::Embedding(const Scope& scope, int64_t count, int64_t size)
     : scope_(scope), weight_(scope.parameter("weight", {count, size})) {}
 
@@ -51,6 +59,25 @@ LayerNorm::LayerNorm(const Scope& scope, int64_t size, float epsilon, bool bias)
 Tensor LayerNorm::operator()(const Tensor& x) const {
   const auto named = scope_.named();
   return op::layer_norm(x, weight_, bias_, epsilon_);
+}
+
+namespace {
+
+Tensor offset_parameter(const Scope& scope, int64_t size, float offset) {
+  if (offset == 0) return scope.parameter("weight", {size});
+  const Weight stored = scope.weight("weight", {size});
+  const std::vector<float> offsets(static_cast<size_t>(size), offset);
+  return scope.constant("weight", stored.add(Weight::from_f32({size}, offsets).cast(stored.dtype())));
+}
+
+}  // namespace
+
+RMSNorm::RMSNorm(const Scope& scope, int64_t size, float epsilon, float offset)
+    : scope_(scope), weight_(offset_parameter(scope, size, offset)), epsilon_(epsilon) {}
+
+Tensor RMSNorm::operator()(const Tensor& x) const {
+  const auto named = scope_.named();
+  return op::rms_norm(x, weight_, epsilon_);
 }
 
 namespace {

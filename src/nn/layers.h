@@ -21,6 +21,17 @@ class Linear {
   Tensor bias_;
 };
 
+/// transformers' Conv1D (GPT-2): a Linear whose "weight" is stored as [in, out].
+class Conv1D {
+ public:
+  Conv1D(const Scope& scope, int64_t in, int64_t out);
+  Tensor operator()(const Tensor& x) const;
+
+ private:
+  Scope scope_;
+  Tensor weight_, bias_;
+};
+
 /// nn.Embedding: "weight" [count, size].
 class Embedding {
  public:
@@ -48,6 +59,19 @@ class LayerNorm {
  private:
   Scope scope_;
   Tensor weight_, bias_;
+  float epsilon_;
+};
+
+/// y = x weight / sqrt(mean(x^2) + epsilon) over the last dimension: "weight" [size]. Where checkpoints hold
+/// the distance from 1 (Gemma), `offset` is 1.
+class RMSNorm {
+ public:
+  RMSNorm(const Scope& scope, int64_t size, float epsilon, float offset = 0);
+  Tensor operator()(const Tensor& x) const;
+
+ private:
+  Scope scope_;
+  Tensor weight_;
   float epsilon_;
 };
 

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -67,17 +68,38 @@ struct Module {
   Module(Scope place, const Config& config) : scope(std::move(place)), c(config) {}
   [[nodiscard]] Scope at(std::string_view name) const { return scope / name; }
 
+  using ConfigType = Config;
   Scope scope;
   const Config& c;
 };
 
-/// nn.ModuleList: `count` modules at "<scope>.0", "<scope>.1", ...
+/// Base of the structs that a layer is made of and that depend on its place among the layers.
+template <typename Config>
+struct LayerModule : Module<Config> {
+  LayerModule(Scope place, const Config& config, int64_t layer)
+      : Module<Config>(std::move(place), config), layer_idx(layer) {}
+
+  int64_t layer_idx;
+};
+
+/// A T, which gets the index of its layer last if it takes one.
+template <typename T, typename... Args>
+T make_part(Scope scope, int64_t layer, const Args&... args) {
+  if constexpr (std::is_constructible_v<T, Scope, const Args&..., int64_t>) {
+    return T(std::move(scope), args..., layer);
+  } else {
+    return T(std::move(scope), args...);
+  }
+}
+
+/// nn.ModuleList: `count` modules at "<scope>.0", "<scope>.1", ... One that takes its index gets it last.
 template <typename T>
 class List {
  public:
   template <typename... Args>
   List(const Scope& scope, int64_t count, const Args&... args) {
-    for (int64_t i = 0; i < count; ++i) items_.push_back(std::make_unique<T>(scope / i, args...));
+    for (int64_t i = 0; i < count; ++i)
+      items_.push_back(std::unique_ptr<T>(new T(make_part<T>(scope / i, i, args...))));
   }
   [[nodiscard]] size_t size() const { return items_.size(); }
   const T& operator[](size_t index) const { return *items_[index]; }

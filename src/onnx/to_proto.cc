@@ -1,5 +1,7 @@
 #include "onnx/to_proto.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "onnx-ml.pb.h"
 
@@ -17,8 +19,8 @@ void value_to_proto(const ir::Value& value, ::onnx::ValueInfoProto& out) {
     auto& to = *shape.add_dim();
     if (const auto constant = dim.constant()) {
       to.set_dim_value(*constant);
-    } else {
-      to.set_dim_param(dim.str());
+    } else if (const auto text = dim.str(); text.find('?') == std::string::npos) {
+      to.set_dim_param(text);  // A "?" marks what had no name in the file it was read from.
     }
   }
 }

@@ -1,8 +1,10 @@
 #include "passes/pipeline.h"
 
+#include "passes/fold.h"
 #include "passes/in_place.h"
 #include "passes/legalize.h"
 #include "passes/share.h"
+#include "passes/simplify.h"
 
 namespace ferry::passes {
 
@@ -13,8 +15,10 @@ void run_pipeline(ir::Graph& graph, const PipelineOptions& options) {
     ir::verify(graph);
     if (options.after) options.after(name, graph);
   };
+  step("fold_constants", options.constant_folding, [&] { fold_constants(graph); });
   step("share", true, [&] { share(graph); });
   step("legalize", true, [&] { legalize(graph, options.opset); });
+  step("simplify", true, [&] { simplify(graph); });
   // What the lowering of several layers made alike.
   step("share_lowered", true, [&] { share(graph); });
   step("expose_stored_weights", options.in_place, [&] { expose_stored_weights(graph); });

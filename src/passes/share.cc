@@ -36,8 +36,12 @@ std::string attribute_key(const ir::Attribute& attribute) {
     std::string operator()(int64_t v) const { return fmt::format("i{}", v); }
     std::string operator()(float v) const { return fmt::format("f{:a}", v); }
     std::string operator()(const std::string& v) const { return fmt::format("s{}:{}", v.size(), v); }
-    std::string operator()(const std::vector<int64_t>& v) const { return fmt::format("I{}", fmt::join(v, ",")); }
-    std::string operator()(const std::vector<float>& v) const { return fmt::format("F{}", fmt::join(v, ",")); }
+    std::string operator()(const std::vector<int64_t>& v) const {
+      return fmt::format("I{}", fmt::join(v, ","));
+    }
+    std::string operator()(const std::vector<float>& v) const {
+      return fmt::format("F{}", fmt::join(v, ","));
+    }
     std::string operator()(const std::vector<std::string>& v) const {
       std::string out = "S";
       for (const auto& item : v) out += fmt::format("{}:{},", item.size(), item);

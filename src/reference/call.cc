@@ -102,13 +102,12 @@ void Call::fail(std::string_view what) const {
     shapes += i > 0 ? ", " : "";
     shapes += inputs_[i] ? to_string(inputs_[i].dims()) : constant ? to_string(constant->dims()) : "-";
   }
-  throw Error(ErrorCode::shape_mismatch, fmt::format("{} ({}): {}: inputs ({})", printable(node_.name),
-                                                     printable(node_.op_type), what, shapes));
+  // The run adds which node it is.
+  throw Error(ErrorCode::shape_mismatch, fmt::format("{}: inputs ({})", what, shapes));
 }
 
 void Call::unsupported(std::string_view what) const {
-  throw Error(ErrorCode::unsupported, fmt::format("{} ({}): the interpreter does not compute {}",
-                                                  printable(node_.name), printable(node_.op_type), what));
+  throw Error(ErrorCode::unsupported, fmt::format("the interpreter does not compute {}", what));
 }
 
 }  // namespace ferry::reference

@@ -72,7 +72,7 @@ class Call {
   void require(bool condition, std::string_view what) const {
     if (!condition) fail(what);
   }
-  /// Errors: Error{shape_mismatch} that names the node and the dims of its inputs.
+  /// Errors: Error{shape_mismatch} with the dims of the inputs; the run adds the node.
   [[noreturn]] void fail(std::string_view what) const;
   [[noreturn]] void unsupported(std::string_view what) const;
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "tensor/convert.h"
 
@@ -126,6 +127,23 @@ HostTensor Tensor::to_host(DType dtype) const {
   HostTensor out = HostTensor::zeros(is_integer(dtype) ? dtype : DType::i64, dims_);
   store_integers(get<int64_t>(), out.dtype, out.bytes.data());
   return out;
+}
+
+size_t Tensor::checked_count(const Dims& dims, size_t element_bytes) {
+  uint64_t count = 1;
+  for (const int64_t dim : dims) {
+    if (dim < 0) throw Error(ErrorCode::shape_mismatch, fmt::format("{} is no shape", to_string(dims)));
+    const auto next = checked_mul(count, static_cast<uint64_t>(dim));
+    require_memory(next.has_value(), dims);
+    count = *next;
+  }
+  require_memory(count <= (uint64_t{1} << 60) / element_bytes, dims);
+  return static_cast<size_t>(count);
+}
+
+void Tensor::require_memory(bool condition, const Dims& dims) {
+  if (!condition)
+    throw Error(ErrorCode::runtime, fmt::format("there is no memory for a tensor {}", to_string(dims)));
 }
 
 void Tensor::require_kind(Kind wanted) const {

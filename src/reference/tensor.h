@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -25,11 +26,13 @@ constexpr Kind kind_of() {
 class Tensor {
  public:
   Tensor() = default;
-  /// Elements not set.
+  /// Elements not set. Errors: Error{shape_mismatch} for a negative dimension, Error{runtime} if memory does
+  /// not hold so many.
   template <typename T>
   static Tensor make(Dims dims) {
-    const auto count = static_cast<size_t>(element_count(dims));
-    std::shared_ptr<T[]> storage(new T[count]);
+    T* elements = new (std::nothrow) T[checked_count(dims, sizeof(T))];
+    require_memory(elements != nullptr, dims);
+    std::shared_ptr<T[]> storage(elements);
     return Tensor(kind_of<T>(), std::move(dims), std::move(storage));
   }
   template <typename T>
@@ -79,6 +82,8 @@ class Tensor {
  private:
   Tensor(Kind kind, Dims dims, std::shared_ptr<const void> data)
       : kind_(kind), dims_(std::move(dims)), data_(std::move(data)) {}
+  static size_t checked_count(const Dims& dims, size_t element_bytes);
+  static void require_memory(bool condition, const Dims& dims);
   void require_kind(Kind wanted) const;
 
   Kind kind_ = Kind::real;

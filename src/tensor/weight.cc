@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <utility>
 
 #include "base/checked.h"
@@ -236,16 +237,31 @@ struct Reshaped final : Node {
   }
 };
 
-// Any permutation of a node that strides cannot express. Reads its child whole.
+// Any permutation of a node that strides cannot express (an interleaved qkv matrix, transposed).
 struct Permuted final : Node {
   NodePtr child;
   std::vector<int64_t> perm;
   void read(uint64_t first, uint64_t amount, std::byte* out) const override {
-    std::vector<std::byte> all(*byte_size(dtype, child->count));
-    child->read(0, child->count, all.data());
-    const Weight view = Weight::stored(memory_source(std::move(all)), 0, dtype, child->dims);
-    view.transpose(perm).read(first, amount, out);
+    const Weight whole = evaluated(first + amount == count);
+    whole.transpose(perm).read(first, amount, out);
   }
+
+  // The child's bytes, made once for a walk over all ranges and let go with the last of them: a reader that asks for
+  // ranges in order holds one tensor at a time.
+  [[nodiscard]] Weight evaluated(bool last) const {
+    const std::lock_guard lock(mutex);
+    if (!kept) {
+      std::vector<std::byte> all(*byte_size(dtype, child->count));
+      child->read(0, child->count, all.data());
+      kept = Weight::stored(memory_source(std::move(all)), 0, dtype, child->dims);
+    }
+    Weight out = *kept;
+    if (last) kept.reset();
+    return out;
+  }
+  mutable std::mutex mutex;
+  mutable std::optional<Weight> kept;
+
   [[nodiscard]] std::string key() const override {
     return fmt::format("p({}|{})", child->key(), fmt::join(perm, ","));
   }

@@ -14,19 +14,26 @@ namespace {
 // A token is looked for at each position, so its length bounds the work; real ones have some dozens of bytes.
 constexpr size_t kLongestToken = 8192;
 
-bool is_word(const char* p) { return properties(decode_utf8(p)).has(regex_word); }
-bool is_space(const char* p) { return properties(decode_utf8(p)).has(white_space); }
+bool is_word(const char* p) {
+  return properties(decode_utf8(p)).has(regex_word);
+}
+bool is_space(const char* p) {
+  return properties(decode_utf8(p)).has(white_space);
+}
 }  // namespace
 
 void AddedVocabulary::add(const std::vector<AddedToken>& tokens, const Model& model) {
   for (const AddedToken& token : tokens) {
     if (token.content.size() > kLongestToken) {
-      throw Error(ErrorCode::invalid_file, fmt::format("the added token \"{}\" is longer than {} bytes", printable(token.content, 60), kLongestToken));
+      throw Error(ErrorCode::invalid_file, fmt::format("the added token \"{}\" is longer than {} bytes",
+                                                       printable(token.content, 60), kLongestToken));
     }
-    if (token.special && !token.content.empty() && special_.insert(token.content).second) special_tokens_.push_back(token);
+    if (token.special && !token.content.empty() && special_.insert(token.content).second)
+      special_tokens_.push_back(token);
   }
   uint64_t next = model.size();
-  if (!by_id_.empty() && (by_id_.rbegin()->first >= next || next == 0)) next = uint64_t{by_id_.rbegin()->first} + 1;
+  if (!by_id_.empty() && (by_id_.rbegin()->first >= next || next == 0))
+    next = uint64_t{by_id_.rbegin()->first} + 1;
   for (const AddedToken& token : tokens) {
     if (token.content.empty()) continue;
     std::optional<uint32_t> id = find(token.content);
@@ -61,7 +68,8 @@ void AddedVocabulary::insert(Set& set, std::string_view pattern, uint32_t id, co
   if (pattern.empty()) return;
   uint32_t there = 0;
   const char* end = pattern.data() + pattern.size();
-  if (set.trie.longest(pattern.data(), end, there) == pattern.size()) return;  // The first one of equals counts.
+  if (set.trie.longest(pattern.data(), end, there) == pattern.size())
+    return;  // The first one of equals counts.
   set.trie.insert(pattern, static_cast<uint32_t>(set.ids.size()));
   set.ids.push_back(id);
   set.tokens.push_back(&token);
@@ -90,7 +98,7 @@ void AddedVocabulary::refresh(const Model&, const Normalizer* normalizer) {
   }
 }
 
-void AddedVocabulary::split(PreTokenized& text, const Set& set) {
+void AddedVocabulary::split(PreTokenized& text, const Set& set) const {
   if (set.ids.empty()) return;
   const char* base = text.text().data();
   text.split([&](const Piece& piece, auto&& emit) {
@@ -113,12 +121,16 @@ void AddedVocabulary::split(PreTokenized& text, const Set& set) {
       const char* start = p;
       const char* stop = p + length;
       p = stop;  // The search goes on here, even if the match does not count or takes the spaces that follow.
-      if (token.single_word && ((start > begin && is_word(previous_utf8(start))) || (stop < end && is_word(stop)))) continue;
+      if (encode_special_tokens_ && special_.contains(token.content)) continue;
+      if (token.single_word &&
+          ((start > begin && is_word(previous_utf8(start))) || (stop < end && is_word(stop))))
+        continue;
       if (token.lstrip) {
         while (start > begin && is_space(previous_utf8(start))) start = previous_utf8(start);
         start = std::max(start, done);
       }
-      while (token.rstrip && stop < end && is_space(stop)) stop += utf8_length(static_cast<unsigned char>(*stop));
+      while (token.rstrip && stop < end && is_space(stop))
+        stop += utf8_length(static_cast<unsigned char>(*stop));
       if (done < start) emit(at(done), at(start));
       emit(at(start), at(stop), set.ids[which]);
       done = stop;

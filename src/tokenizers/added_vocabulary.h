@@ -23,6 +23,9 @@ class AddedVocabulary {
   /// Prepares the search. `normalizer` may be null.
   void refresh(const Model& model, const Normalizer* normalizer);
 
+  /// With true, special tokens in the text are text like any other.
+  void set_encode_special_tokens(bool value) { encode_special_tokens_ = value; }
+
   /// Cuts out the tokens that are looked for in the text as it is.
   void extract(PreTokenized& text) const { split(text, plain_); }
   /// Cuts out those that are looked for in normalized text.
@@ -31,7 +34,9 @@ class AddedVocabulary {
   [[nodiscard]] std::optional<uint32_t> find(std::string_view content) const;
   /// The token of an id, or null.
   [[nodiscard]] const AddedToken* token(uint32_t id) const;
-  [[nodiscard]] bool is_special(std::string_view content) const { return special_.contains(std::string(content)); }
+  [[nodiscard]] bool is_special(std::string_view content) const {
+    return special_.contains(std::string(content));
+  }
   /// By id, ascending.
   [[nodiscard]] const std::map<uint32_t, AddedToken>& by_id() const { return by_id_; }
   [[nodiscard]] const std::unordered_map<std::string, uint32_t>& ids() const { return ids_; }
@@ -39,12 +44,12 @@ class AddedVocabulary {
  private:
   struct Set {
     Trie trie;
-    std::vector<uint32_t> ids;           // By the number that the trie gives.
+    std::vector<uint32_t> ids;  // By the number that the trie gives.
     std::vector<const AddedToken*> tokens;
-    bool starts[256] = {};               // Bytes that a token starts with.
+    bool starts[256] = {};  // Bytes that a token starts with.
   };
   static void insert(Set& set, std::string_view pattern, uint32_t id, const AddedToken& token);
-  static void split(PreTokenized& text, const Set& set);
+  void split(PreTokenized& text, const Set& set) const;
 
   std::unordered_map<std::string, uint32_t> ids_;
   std::map<uint32_t, AddedToken> by_id_;
@@ -53,6 +58,7 @@ class AddedVocabulary {
   std::unordered_set<std::string> special_;
   Set plain_;
   Set normalized_;
+  bool encode_special_tokens_ = false;
 };
 
 }  // namespace ferry::tokenizers

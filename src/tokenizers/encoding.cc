@@ -8,7 +8,9 @@
 
 namespace ferry {
 
-std::string Encoding::token(size_t index) const { return std::string(tokenizers::token_view(*this, index)); }
+std::string Encoding::token(size_t index) const {
+  return std::string(tokenizers::token_view(*this, index));
+}
 
 std::vector<std::string> Encoding::tokens() const {
   std::vector<std::string> out;
@@ -59,7 +61,8 @@ void append(std::vector<T>& to, const std::vector<T>& from) {
 // Tokens [begin, end), without overflow and sequences.
 Encoding part(const Encoding& e, size_t begin, size_t end) {
   const auto cut = [&](const auto& from) {
-    return std::remove_cvref_t<decltype(from)>(from.begin() + static_cast<ptrdiff_t>(begin), from.begin() + static_cast<ptrdiff_t>(end));
+    return std::remove_cvref_t<decltype(from)>(from.begin() + static_cast<ptrdiff_t>(begin),
+                                               from.begin() + static_cast<ptrdiff_t>(end));
   };
   Encoding out;
   out.ids = cut(e.ids);
@@ -71,7 +74,8 @@ Encoding part(const Encoding& e, size_t begin, size_t end) {
   auto& source = const_cast<Encoding&>(e);
   EncodingAccess::names(out) = EncodingAccess::names(source);
   for (const auto& [index, text] : EncodingAccess::named(source)) {
-    if (index >= begin && index < end) EncodingAccess::named(out).emplace_back(static_cast<uint32_t>(index - begin), text);
+    if (index >= begin && index < end)
+      EncodingAccess::named(out).emplace_back(static_cast<uint32_t>(index - begin), text);
   }
   return out;
 }
@@ -182,7 +186,9 @@ void truncate(Encoding& e, size_t max_length, size_t stride, Side side) {
     return;
   }
   if (stride >= max_length) {
-    throw Error(ErrorCode::usage, fmt::format("stride must be less than the {} tokens that truncation leaves (max_length without special tokens)", max_length));
+    throw Error(ErrorCode::usage, fmt::format("stride must be less than the {} tokens that truncation leaves "
+                                              "(max_length without special tokens)",
+                                              max_length));
   }
   const size_t step = max_length - stride;
   std::vector<std::pair<size_t, size_t>> parts;
@@ -198,7 +204,8 @@ void truncate(Encoding& e, size_t max_length, size_t stride, Side side) {
     }
   }
   Encoding cut = part(e, parts[0].first, parts[0].second);
-  for (size_t i = 1; i < parts.size(); ++i) cut.overflowing.push_back(part(e, parts[i].first, parts[i].second));
+  for (size_t i = 1; i < parts.size(); ++i)
+    cut.overflowing.push_back(part(e, parts[i].first, parts[i].second));
   e = std::move(cut);
 }
 
@@ -210,7 +217,8 @@ void pad(std::span<Encoding> encodings, const PaddingParameters& parameters) {
   if (const uint64_t multiple = parameters.multiple_of.value_or(0); multiple > 0 && length % multiple > 0) {
     length += multiple - length % multiple;
   }
-  if (length > (uint64_t{1} << 32)) throw Error(ErrorCode::usage, fmt::format("padding to {} tokens is too much", length));
+  if (length > (uint64_t{1} << 32))
+    throw Error(ErrorCode::usage, fmt::format("padding to {} tokens is too much", length));
   for (Encoding& e : encodings) pad_one(e, length, parameters);
 }
 

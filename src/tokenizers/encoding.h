@@ -32,7 +32,8 @@ void set_sequence(Encoding& e, int sequence);
 /// Errors: Error{unsupported} if the combinations are absurdly many.
 void merge(Encoding& e, Encoding&& pair);
 
-/// Cuts to `max_length` tokens; the rest goes to e.overflowing. Errors: Error{usage} unless stride < max_length.
+/// Cuts to `max_length` tokens; the rest goes to e.overflowing. Errors: Error{usage} unless stride <
+/// max_length.
 void truncate(Encoding& e, size_t max_length, size_t stride, Side side);
 
 struct PaddingParameters {

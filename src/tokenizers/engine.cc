@@ -37,11 +37,13 @@ class Names final : public TokenNames {
 // Turns byte positions of one text into code points. Fast while positions grow.
 class CodePoints {
  public:
-  explicit CodePoints(std::string_view text) : text_(text), ascii_(ascii_run(text.data(), text.data() + text.size()) == text.size()) {}
+  explicit CodePoints(std::string_view text)
+      : text_(text), ascii_(ascii_run(text.data(), text.data() + text.size()) == text.size()) {}
 
   // As the reference converts: a start outside of the text leaves both as they are.
   Offset convert(Offset bytes) {
-    if (ascii_ || bytes.begin >= text_.size()) return bytes;
+    if (bytes.begin >= text_.size()) return bytes;
+    if (ascii_) return {bytes.begin, bytes.end <= text_.size() ? bytes.end : bytes.begin + 2};
     const uint32_t begin = count(bytes.begin);
     uint32_t end = 0;
     if (bytes.end < text_.size()) {
@@ -117,7 +119,8 @@ void fill_byte_offsets(Encoding& e, const ByteOffsetsOf& first, const ByteOffset
   e.byte_offsets.resize(e.size());
   const auto* ranges = EncodingAccess::sequences(e);
   for (size_t i = 0; i < e.size(); ++i) {
-    const bool in_second = second != nullptr && ranges[1].present && i >= ranges[1].begin && i < ranges[1].end;
+    const bool in_second =
+        second != nullptr && ranges[1].present && i >= ranges[1].begin && i < ranges[1].end;
     e.byte_offsets[i] = (in_second ? *second : first).convert(e.offsets[i], e.word_ids[i]);
   }
   for (Encoding& o : e.overflowing) fill_byte_offsets(o, first, second);
@@ -155,9 +158,11 @@ class Engine::Lease {
 
 Engine::~Engine() = default;
 
-Engine::Engine(std::unique_ptr<Model> model, const PipelineJson& pipeline, const std::vector<AddedToken>& added, std::string_view what)
+Engine::Engine(std::unique_ptr<Model> model, const PipelineJson& pipeline,
+               const std::vector<AddedToken>& added, std::string_view what)
     : json_(pipeline), model_(std::move(model)) {
-  for (const auto part : {&PipelineJson::normalizer, &PipelineJson::pre_tokenizer, &PipelineJson::post_processor, &PipelineJson::decoder}) {
+  for (const auto part : {&PipelineJson::normalizer, &PipelineJson::pre_tokenizer,
+                          &PipelineJson::post_processor, &PipelineJson::decoder}) {
     build_part(part, what);
   }
   with_context(what, [&] { added_.add(added, *model_); });
@@ -192,7 +197,8 @@ void Engine::refresh() {
   names_ = std::make_shared<Names>(model_, added_);
 }
 
-void Engine::add_piece_tokens(const PreTokenized& text, size_t index, Scratch& scratch, uint32_t type_id, int32_t word, Encoding& out) const {
+void Engine::add_piece_tokens(const PreTokenized& text, size_t index, Scratch& scratch, uint32_t type_id,
+                              int32_t word, Encoding& out) const {
   const Piece& piece = text.pieces()[index];
   WordTokens& tokens = scratch.model.word;
   tokens.clear();
@@ -213,7 +219,8 @@ void Engine::add_piece_tokens(const PreTokenized& text, size_t index, Scratch& s
   for (const ModelToken& token : tokens.tokens) {
     Offset offset{token.begin, token.end};
     if (token.begin < token.end && token.end <= size) {
-      offset = {aligned.source_begin(piece.begin + token.begin), aligned.source_end(piece.begin + token.end - 1)};
+      offset = {aligned.source_begin(piece.begin + token.begin),
+                aligned.source_end(piece.begin + token.end - 1)};
     }
     out.ids.push_back(token.id);
     out.type_ids.push_back(type_id);
@@ -222,13 +229,14 @@ void Engine::add_piece_tokens(const PreTokenized& text, size_t index, Scratch& s
   }
 }
 
-void Engine::encode_text(std::string_view input, uint32_t type_id, int32_t word, Scratch& scratch, Encoding& out) const {
+void Engine::encode_text(std::string_view input, uint32_t type_id, int32_t word, Scratch& scratch,
+                         Encoding& out) const {
   PreTokenized& text = scratch.text;
   text.reset(input);
   added_.extract(text);
   if (normalizer_) {
     normalizer_->normalize(text);
-    text.drop_empty();
+    text.settle();
   }
   added_.extract_normalized(text);
   if (pre_tokenizer_) pre_tokenizer_->pre_tokenize(text);
@@ -260,7 +268,9 @@ Encoding Engine::encode_sequence(const Input& input, uint32_t type_id) const {
   return out;
 }
 
-size_t Engine::added_by_post_processor(bool is_pair) const { return post_processor_ ? post_processor_->added_tokens(is_pair) : 0; }
+size_t Engine::added_by_post_processor(bool is_pair) const {
+  return post_processor_ ? post_processor_->added_tokens(is_pair) : 0;
+}
 
 Encoding Engine::encode(const Input& first, const Input* second, const EngineOptions& options) const {
   std::vector<Encoding> encodings;
@@ -270,7 +280,8 @@ Encoding Engine::encode(const Input& first, const Input* second, const EngineOpt
     TruncationParameters parameters = *options.truncation;
     const size_t added = options.add_special_tokens ? added_by_post_processor(second != nullptr) : 0;
     if (added > parameters.max_length) {
-      throw Error(ErrorCode::usage, fmt::format("max_length {} leaves no room for the {} special tokens", parameters.max_length, added));
+      throw Error(ErrorCode::usage, fmt::format("max_length {} leaves no room for the {} special tokens",
+                                                parameters.max_length, added));
     }
     parameters.max_length -= added;
     truncate(encodings[0], second != nullptr ? &encodings[1] : nullptr, parameters);
@@ -321,11 +332,12 @@ std::string Engine::to_json() const {
     out += fmt::format("{}{{\"id\":{},\"content\":", first ? "" : ",", id);
     first = false;
     append_json_string(out, token.content);
-    out += fmt::format(",\"single_word\":{},\"lstrip\":{},\"rstrip\":{},\"normalized\":{},\"special\":{}}}", token.single_word,
-                       token.lstrip, token.rstrip, token.normalized, token.special);
+    out += fmt::format(",\"single_word\":{},\"lstrip\":{},\"rstrip\":{},\"normalized\":{},\"special\":{}}}",
+                       token.single_word, token.lstrip, token.rstrip, token.normalized, token.special);
   }
-  out += fmt::format("],\"normalizer\":{},\"pre_tokenizer\":{},\"post_processor\":{},\"decoder\":{},\"model\":", json_.normalizer,
-                     json_.pre_tokenizer, json_.post_processor, json_.decoder);
+  out +=
+      fmt::format("],\"normalizer\":{},\"pre_tokenizer\":{},\"post_processor\":{},\"decoder\":{},\"model\":",
+                  json_.normalizer, json_.pre_tokenizer, json_.post_processor, json_.decoder);
   return out + model_->to_json() + "}";
 }
 

@@ -42,11 +42,13 @@ struct EngineOptions {
 class Engine {
  public:
   /// `what` names the file in errors. Errors: Error{invalid_config}, Error{unsupported}.
-  Engine(std::unique_ptr<Model> model, const PipelineJson& pipeline, const std::vector<AddedToken>& added, std::string_view what);
+  Engine(std::unique_ptr<Model> model, const PipelineJson& pipeline, const std::vector<AddedToken>& added,
+         std::string_view what);
   ~Engine();
 
   // While it is put together:
   void add_tokens(const std::vector<AddedToken>& tokens);
+  void set_encode_special_tokens(bool value) { added_.set_encode_special_tokens(value); }
   void set_part(std::string PipelineJson::*part, std::string json, std::string_view what);
 
   [[nodiscard]] const PipelineJson& pipeline() const { return json_; }
@@ -71,8 +73,10 @@ class Engine {
   void build_part(std::string PipelineJson::*part, std::string_view what);
   void refresh();
   Encoding encode_sequence(const Input& input, uint32_t type_id) const;
-  void encode_text(std::string_view text, uint32_t type_id, int32_t word, Scratch& scratch, Encoding& out) const;
-  void add_piece_tokens(const PreTokenized& text, size_t piece, Scratch& scratch, uint32_t type_id, int32_t word, Encoding& out) const;
+  void encode_text(std::string_view text, uint32_t type_id, int32_t word, Scratch& scratch,
+                   Encoding& out) const;
+  void add_piece_tokens(const PreTokenized& text, size_t piece, Scratch& scratch, uint32_t type_id,
+                        int32_t word, Encoding& out) const;
 
   PipelineJson json_;
   std::shared_ptr<Model> model_;

@@ -33,7 +33,9 @@ const Json& Spec::at(std::string_view key) const {
   return *found;
 }
 
-std::string Spec::type() const { return string("type"); }
+std::string Spec::type() const {
+  return string("type");
+}
 
 bool Spec::has(std::string_view key) const {
   if (!json_->is_object()) return false;
@@ -47,7 +49,9 @@ bool Spec::boolean(std::string_view key) const {
   return value.get<bool>();
 }
 
-bool Spec::boolean(std::string_view key, bool missing) const { return has(key) ? boolean(key) : missing; }
+bool Spec::boolean(std::string_view key, bool missing) const {
+  return has(key) ? boolean(key) : missing;
+}
 
 std::string Spec::string(std::string_view key) const {
   const Json& value = at(key);
@@ -98,7 +102,9 @@ std::vector<std::string> Spec::strings(std::string_view key) const {
   return out;
 }
 
-Spec Spec::child(std::string_view key) const { return {at(key), fmt::format("{}.{}", where_, key)}; }
+Spec Spec::child(std::string_view key) const {
+  return {at(key), fmt::format("{}.{}", where_, key)};
+}
 
 std::vector<Spec> Spec::children(std::string_view key) const {
   const Json& value = at(key);

@@ -27,7 +27,8 @@ class Reader {
     const auto error = parser_.allocate(std::max<size_t>(text.size(), 64), kDeepest);
     if (error) fail(ErrorCode::io, "", "cannot be parsed: out of memory");
     const auto parsed = parser_.parse(padded_).get(root_);
-    if (parsed) fail(ErrorCode::invalid_file, "", fmt::format("not valid JSON: {}", simdjson::error_message(parsed)));
+    if (parsed)
+      fail(ErrorCode::invalid_file, "", fmt::format("not valid JSON: {}", simdjson::error_message(parsed)));
     if (!root_.is_object()) fail(ErrorCode::invalid_file, "", "must be a JSON object");
   }
 
@@ -77,7 +78,8 @@ bool Reader::boolean(dom::element object, std::string_view key) const {
   dom::element value;
   if (!find(object, key, value)) return false;
   bool result = false;
-  if (value.get(result)) fail(ErrorCode::invalid_config, fmt::format("model.{}", key), "must be true or false");
+  if (value.get(result))
+    fail(ErrorCode::invalid_config, fmt::format("model.{}", key), "must be true or false");
   return result;
 }
 
@@ -89,7 +91,8 @@ Vocabulary Reader::vocabulary_of(dom::element element, std::string_view key) con
   for (const auto field : tokens) {
     uint64_t id = 0;
     if (field.value.get(id)) {
-      fail(ErrorCode::invalid_config, key, fmt::format("the id of \"{}\" must be a whole number", printable(field.key, 60)));
+      fail(ErrorCode::invalid_config, key,
+           fmt::format("the id of \"{}\" must be a whole number", printable(field.key, 60)));
     }
     with_context(what_, [&] { out.add(field.key, id); });
   }
@@ -100,7 +103,9 @@ std::unique_ptr<Model> Reader::bpe(dom::element model) const {
   dom::element dropout;
   double probability = 0;
   if (find(model, "dropout", dropout) && (dropout.get(probability) || probability != 0)) {
-    throw Error(ErrorCode::unsupported, fmt::format("{}: model.dropout: only null or 0 is supported: with dropout, ids are random", what_))
+    throw Error(
+        ErrorCode::unsupported,
+        fmt::format("{}: model.dropout: only null or 0 is supported: with dropout, ids are random", what_))
         .with_hint("set model.dropout to null: dropout is for training");
   }
   BpeOptions options;
@@ -125,7 +130,8 @@ std::unique_ptr<Model> Reader::bpe(dom::element model) const {
       if (text.starts_with("#version")) continue;
       const size_t space = text.find(' ');
       if (space == std::string_view::npos || text.find(' ', space + 1) != std::string_view::npos) {
-        fail(ErrorCode::invalid_config, "model.merges", fmt::format("\"{}\" is not two tokens", printable(text, 60)));
+        fail(ErrorCode::invalid_config, "model.merges",
+             fmt::format("\"{}\" is not two tokens", printable(text, 60)));
       }
       merges.emplace_back(text.substr(0, space), text.substr(space + 1));
     } else if (!merge.get(pair) && pair.size() == 2 && !pair.at(0).get(left) && !pair.at(1).get(right)) {
@@ -156,7 +162,8 @@ std::unique_ptr<Model> Reader::word_piece(dom::element model) const {
 
 std::unique_ptr<Model> Reader::unigram(dom::element model) const {
   dom::array list;
-  if (model["vocab"].get(list)) fail(ErrorCode::invalid_config, "model.vocab", "must be a list of [piece, score]");
+  if (model["vocab"].get(list))
+    fail(ErrorCode::invalid_config, "model.vocab", "must be a list of [piece, score]");
   std::vector<ScoredPiece> pieces;
   pieces.reserve(list.size());
   for (const dom::element item : list) {
@@ -190,7 +197,8 @@ std::string Reader::model_type(dom::element model) const {
 
 std::unique_ptr<Model> Reader::model() const {
   dom::element model;
-  if (root_["model"].get(model) || !model.is_object()) fail(ErrorCode::invalid_config, "model", "must be an object");
+  if (root_["model"].get(model) || !model.is_object())
+    fail(ErrorCode::invalid_config, "model", "must be an object");
   const std::string type = model_type(model);
   if (type == "BPE") return bpe(model);
   if (type == "WordPiece") return word_piece(model);
@@ -202,7 +210,8 @@ std::unique_ptr<Model> Reader::model() const {
     if (!unk) fail(ErrorCode::invalid_config, "model.unk_token", "is missing");
     return make_word_level(vocabulary_of(vocab, "model.vocab"), *unk);
   }
-  throw Error(ErrorCode::unsupported, fmt::format("{}: model.type: \"{}\" is not a type that is known here", what_, printable(type, 60)))
+  throw Error(ErrorCode::unsupported, fmt::format("{}: model.type: \"{}\" is not a type that is known here",
+                                                  what_, printable(type, 60)))
       .with_hint("known types: BPE, WordPiece, Unigram, WordLevel");
 }
 
@@ -216,8 +225,9 @@ std::vector<AddedToken> Reader::added_tokens() const {
     AddedToken token;
     std::string_view content;
     uint64_t id = 0;
-    const bool bad = !item.is_object() || item["content"].get(content) || item["id"].get(id) || item["single_word"].get(token.single_word) ||
-                     item["lstrip"].get(token.lstrip) || item["rstrip"].get(token.rstrip) || item["normalized"].get(token.normalized) ||
+    const bool bad = !item.is_object() || item["content"].get(content) || item["id"].get(id) ||
+                     item["single_word"].get(token.single_word) || item["lstrip"].get(token.lstrip) ||
+                     item["rstrip"].get(token.rstrip) || item["normalized"].get(token.normalized) ||
                      item["special"].get(token.special);
     if (bad) {
       fail(ErrorCode::invalid_config, fmt::format("added_tokens[{}]", out.size()),
@@ -237,7 +247,9 @@ void Reader::read_defaults(FileDefaults& defaults) const {
     p.max_length = spec.number("max_length", UINT64_MAX);
     p.stride = spec.number("stride", UINT64_MAX);
     const std::string strategy = spec.string("strategy");
-    p.strategy = strategy == "OnlyFirst" ? Truncation::only_first : strategy == "OnlySecond" ? Truncation::only_second : Truncation::longest_first;
+    p.strategy = strategy == "OnlyFirst"    ? Truncation::only_first
+                 : strategy == "OnlySecond" ? Truncation::only_second
+                                            : Truncation::longest_first;
     p.side = spec.optional_string("direction") == "Left" ? Side::left : Side::right;
   }
   const nlohmann::ordered_json padding = parse_json(part("padding"), what_);
@@ -253,14 +265,16 @@ void Reader::read_defaults(FileDefaults& defaults) const {
 
 std::unique_ptr<Engine> Reader::engine(FileDefaults* defaults) {
   const auto version = string(root_, "version");
-  if (version && *version != "1.0") fail(ErrorCode::unsupported, "version", fmt::format("\"{}\" is not 1.0", printable(*version, 20)));
+  if (version && *version != "1.0")
+    fail(ErrorCode::unsupported, "version", fmt::format("\"{}\" is not 1.0", printable(*version, 20)));
   if (defaults != nullptr) read_defaults(*defaults);
   PipelineJson pipeline{part("normalizer"), part("pre_tokenizer"), part("post_processor"), part("decoder")};
   return std::make_unique<Engine>(model(), pipeline, added_tokens(), what_);
 }
 }  // namespace
 
-std::unique_ptr<Engine> parse_tokenizer_json(std::string_view text, std::string_view what, FileDefaults* defaults) {
+std::unique_ptr<Engine> parse_tokenizer_json(std::string_view text, std::string_view what,
+                                             FileDefaults* defaults) {
   return Reader(text, what).engine(defaults);
 }
 

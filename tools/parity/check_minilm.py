@@ -84,7 +84,7 @@ def check(ferry: Ferry, table: Table, scratch: pathlib.Path) -> None:
         began = time.time()
         optimum_export(source, theirs, "--task", "feature-extraction")
         notes.append(f"Optimum {time.time() - began:.1f} s")
-        notes.append(compare_folders(ours, theirs))
+        notes.append(compare_folders(source, ours, theirs))
         notes.append(config_difference(ours, theirs))
 
     with table.row("minilm ORTModel", "ORTModelForCustomTasks") as notes:

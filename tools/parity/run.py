@@ -15,6 +15,7 @@ import sys
 import tempfile
 import warnings
 
+import common
 from common import Ferry, Table
 
 PARTS = ["minilm", "example", "goldens", "opsets"]
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="part", help=f"what to run, of: {' '.join(PARTS)} (default: all)")
     parser.add_argument("--opsets", type=opset_range, default=opset_range("13-24"), help="default: 13-24")
     parser.add_argument("--quick", action="store_true", help="leave the activations out of the opsets")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only golden cases whose name contains TEXT")
     parser.add_argument("--keep", type=pathlib.Path, metavar="DIR", help="work in DIR and leave it there")
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)
@@ -49,6 +51,7 @@ def main() -> int:
     import check_minilm
     import check_opsets
 
+    common.only = arguments.only
     table, ferry = Table(), Ferry(str(pathlib.Path(arguments.ferry).resolve()))
     parts = arguments.parts or PARTS
     with tempfile.TemporaryDirectory(prefix="ferry-parity-") as temporary:

@@ -108,6 +108,7 @@ def flags():
         probe(lambda c: accents.normalize_str(c) == ""),
         regex_set(r"\s"),
         regex_set(r"\w"),
+        regex_set(r"[\w]"),  # Not the same for some characters below U+0100.
     ]
 
 

@@ -64,12 +64,15 @@ class Metaspace final : public Decoder {
   explicit Metaspace(const Spec& spec) {
     append_utf8(replacement_, spec.character("replacement"));
     const auto scheme = spec.optional_string("prepend_scheme");
-    if (scheme && *scheme != "always" && *scheme != "first" && *scheme != "never") spec.fail("prepend_scheme", "must be always, first or never");
+    if (scheme && *scheme != "always" && *scheme != "first" && *scheme != "never")
+      spec.fail("prepend_scheme", "must be always, first or never");
     prepends_ = scheme.value_or("always") != "never";
-    if (!spec.boolean("add_prefix_space", true) && prepends_) spec.fail("add_prefix_space", "does not match prepend_scheme");
+    if (!spec.boolean("add_prefix_space", true) && prepends_)
+      spec.fail("add_prefix_space", "does not match prepend_scheme");
   }
   [[nodiscard]] Strings decode(Strings tokens) const override {
-    for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = replace_all(tokens[i], replacement_, i == 0 && prepends_ ? "" : " ");
+    for (size_t i = 0; i < tokens.size(); ++i)
+      tokens[i] = replace_all(tokens[i], replacement_, i == 0 && prepends_ ? "" : " ");
     return tokens;
   }
 
@@ -82,7 +85,8 @@ class BpeDecoder final : public Decoder {
  public:
   explicit BpeDecoder(const Spec& spec) : suffix_(spec.string("suffix")) {}
   [[nodiscard]] Strings decode(Strings tokens) const override {
-    for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = replace_all(tokens[i], suffix_, i + 1 == tokens.size() ? "" : " ");
+    for (size_t i = 0; i < tokens.size(); ++i)
+      tokens[i] = replace_all(tokens[i], suffix_, i + 1 == tokens.size() ? "" : " ");
     return tokens;
   }
 
@@ -93,7 +97,9 @@ class BpeDecoder final : public Decoder {
 class Ctc final : public Decoder {
  public:
   explicit Ctc(const Spec& spec)
-      : pad_(spec.string("pad_token")), delimiter_(spec.string("word_delimiter_token")), cleanup_(spec.boolean("cleanup")) {}
+      : pad_(spec.string("pad_token")),
+        delimiter_(spec.string("word_delimiter_token")),
+        cleanup_(spec.boolean("cleanup")) {}
   [[nodiscard]] Strings decode(Strings tokens) const override {
     tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
     Strings out;
@@ -163,7 +169,8 @@ class Fuse final : public Decoder {
 
 class Strip final : public Decoder {
  public:
-  explicit Strip(const Spec& spec) : start_(spec.number("start", UINT32_MAX)), stop_(spec.number("stop", UINT32_MAX)) {
+  explicit Strip(const Spec& spec)
+      : start_(spec.number("start", UINT32_MAX)), stop_(spec.number("stop", UINT32_MAX)) {
     append_utf8(content_, spec.character("content"));
   }
   [[nodiscard]] Strings decode(Strings tokens) const override {
@@ -193,7 +200,9 @@ class Replace final : public Decoder {
       matches.clear();
       pattern_.find_matches(token, 0, matches);
       std::string out;
-      for (const Match& m : matches) out += m.is_match ? std::string_view(content_) : std::string_view(token).substr(m.begin, m.end - m.begin);
+      for (const Match& m : matches)
+        out += m.is_match ? std::string_view(content_)
+                          : std::string_view(token).substr(m.begin, m.end - m.begin);
       token = std::move(out);
     }
     return tokens;

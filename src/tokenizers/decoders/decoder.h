@@ -20,6 +20,8 @@ std::unique_ptr<Decoder> make_decoder(const Spec& spec);
 
 /// `text` with " ." as "." and the like: what WordPiece's "cleanup" does.
 std::string clean_up(std::string text);
+/// The same for transformers' clean_up_tokenization(), which knows one step less.
+std::string clean_up_tokenization(std::string text);
 /// Every `from` by `to`; an empty `from` stands between all characters.
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to);
 /// Malformed UTF-8 as U+FFFD, one for each maximal subpart.

@@ -20,14 +20,24 @@ std::string replace_all(std::string_view text, std::string_view from, std::strin
   return out.append(text, done);
 }
 
-std::string clean_up(std::string text) {
+namespace {
+std::string clean(std::string text, bool contracts_do_not) {
   static constexpr std::pair<std::string_view, std::string_view> kSteps[] = {
-      {" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"},
+      {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
       {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
   for (const auto& [from, to] : kSteps) {
+    if (!contracts_do_not && from == " do not") continue;
     if (text.find(from) != std::string::npos) text = replace_all(text, from, to);
   }
   return text;
+}
+}  // namespace
+
+std::string clean_up(std::string text) {
+  return clean(std::move(text), true);
+}
+std::string clean_up_tokenization(std::string text) {
+  return clean(std::move(text), false);
 }
 
 namespace {

@@ -18,12 +18,16 @@ namespace {
 constexpr uint32_t kNone = UINT32_MAX;
 constexpr std::string_view kMetaspace = "\xE2\x96\x81";
 
-bool is_byte_token(std::string_view token) { return token.size() == 6 && token.starts_with("<0x") && token.ends_with('>'); }
+bool is_byte_token(std::string_view token) {
+  return token.size() == 6 && token.starts_with("<0x") && token.ends_with('>');
+}
 
 class Bpe final : public Model {
  public:
   Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options)
-      : options_(std::move(options)), merges_(merges.size()), has_prefix_(!affix(options_.continuing_subword_prefix).empty()),
+      : options_(std::move(options)),
+        merges_(merges.size()),
+        has_prefix_(!affix(options_.continuing_subword_prefix).empty()),
         has_suffix_(!affix(options_.end_of_word_suffix).empty()) {
     vocabulary_ = std::move(vocabulary);
     read_merges(merges);
@@ -31,14 +35,18 @@ class Bpe final : public Model {
     find_cuts();
   }
 
-  [[nodiscard]] bool reads_bytes() const override { return !options_.byte_fallback; }
+  // Where characters may be dropped, the reference's offsets depend on how the others are written.
+  [[nodiscard]] bool reads_bytes() const override {
+    return !options_.byte_fallback && (unk_.has_value() || has_alphabet_);
+  }
 
   void tokenize(std::string_view word, bool bytes, ModelScratch& scratch, WordTokens& out) const override {
     if (bytes || !cuts_) {
       tokenize_cached(word, scratch, out, [&] { compute(word, bytes, scratch, out); });
       return;
     }
-    // No merge reaches across these cuts, so each part stands alone, and most are words that were seen before.
+    // No merge reaches across these cuts, so each part stands alone, and most are words that were seen
+    // before.
     size_t begin = 0;
     for (size_t at = word.find(kMetaspace, 1);; at = word.find(kMetaspace, at + kMetaspace.size())) {
       const bool last = at == std::string_view::npos;
@@ -58,16 +66,22 @@ class Bpe final : public Model {
   [[nodiscard]] std::string to_json() const override;
 
  private:
-  static std::string_view affix(const std::optional<std::string>& text) { return text ? std::string_view(*text) : std::string_view(); }
+  static std::string_view affix(const std::optional<std::string>& text) {
+    return text ? std::string_view(*text) : std::string_view();
+  }
 
   void read_merges(const Merges& merges) {
     const size_t prefix = affix(options_.continuing_subword_prefix).size();
     new_id_of_rank_.reserve(merges.size());
     std::string merged;
-    for (const auto& [left, right] : merges) {
+    for (const auto& merge : merges) {
+      const std::string_view left = merge.first;
+      const std::string_view right = merge.second;
       const auto fail = [&](std::string_view token) {
-        throw Error(ErrorCode::invalid_file, fmt::format("BPE: merge {} (\"{}\" \"{}\"): the token \"{}\" is not in the vocabulary",
-                                                         new_id_of_rank_.size(), printable(left, 40), printable(right, 40), printable(token, 80)));
+        throw Error(ErrorCode::invalid_file,
+                    fmt::format("BPE: merge {} (\"{}\" \"{}\"): the token \"{}\" is not in the vocabulary",
+                                new_id_of_rank_.size(), printable(left, 40), printable(right, 40),
+                                printable(token, 80)));
       };
       const auto a = vocabulary_.find(left);
       const auto b = vocabulary_.find(right);
@@ -91,6 +105,8 @@ class Bpe final : public Model {
         for (unsigned b = 0; b < 256; ++b) {
           write_key(std::string_view(alphabet.utf8[b], alphabet.utf8_size[b]), first != 0, last != 0, key);
           byte_ids_[first][last][b] = vocabulary_.find(key).value_or(kNone);
+          const bool occurs = b < 0xC0 || (b >= 0xC2 && b <= 0xF4);  // In UTF-8.
+          has_alphabet_ &= !occurs || byte_ids_[first][last][b] != kNone;
           const auto c = static_cast<char>(b);
           if (b >= 128) continue;
           write_key(std::string_view(&c, 1), first != 0, last != 0, key);
@@ -98,13 +114,18 @@ class Bpe final : public Model {
         }
       }
     }
-    for (unsigned b = 0; b < 256; ++b) fallback_ids_[b] = vocabulary_.find(fmt::format("<0x{:02X}>", b)).value_or(kNone);
+    for (unsigned b = 0; b < 256; ++b)
+      fallback_ids_[b] = vocabulary_.find(fmt::format("<0x{:02X}>", b)).value_or(kNone);
     if (options_.unk_token) unk_ = vocabulary_.find(*options_.unk_token);
   }
 
   // Whether words may be cut before a metaspace, and after which characters not.
   void find_cuts() {
     if (has_prefix_ || has_suffix_ || options_.ignore_merges || !vocabulary_.find(kMetaspace)) return;
+    // Parts are put where they stand in the word, so no character may be dropped before them.
+    const bool all_bytes = options_.byte_fallback && std::find(fallback_ids_.begin(), fallback_ids_.end(),
+                                                               kNone) == fallback_ids_.end();
+    if (!unk_ && !all_bytes) return;
     bool possible = true;
     merges_.for_each([&](uint32_t left, uint32_t right, MergeTable::Merge) {
       if (!vocabulary_.token(right).starts_with(kMetaspace)) return;
@@ -186,8 +207,9 @@ class Bpe final : public Model {
       }
       if (!model.options_.unk_token) return;
       if (!model.unk_) {
-        throw Error(ErrorCode::invalid_config, fmt::format("BPE: the unknown token \"{}\" is missing from the vocabulary",
-                                                           printable(*model.options_.unk_token, 60)));
+        throw Error(ErrorCode::invalid_config,
+                    fmt::format("BPE: the unknown token \"{}\" is missing from the vocabulary",
+                                printable(*model.options_.unk_token, 60)));
       }
       if (unknown_length && model.options_.fuse_unk) {
         *unknown_length += length;
@@ -219,7 +241,8 @@ class Bpe final : public Model {
   }
 
   [[nodiscard]] bool has_all_bytes(std::string_view key) const {
-    return std::all_of(key.begin(), key.end(), [&](char c) { return fallback_ids_[static_cast<unsigned char>(c)] != kNone; });
+    return std::all_of(key.begin(), key.end(),
+                       [&](char c) { return fallback_ids_[static_cast<unsigned char>(c)] != kNone; });
   }
 
   BpeOptions options_;
@@ -227,10 +250,11 @@ class Bpe final : public Model {
   std::vector<uint32_t> new_id_of_rank_;
   bool has_prefix_;
   bool has_suffix_;
-  std::array<std::array<std::array<uint32_t, 256>, 2>, 2> byte_ids_{};   // [is first][is last][byte]
+  std::array<std::array<std::array<uint32_t, 256>, 2>, 2> byte_ids_{};  // [is first][is last][byte]
   std::array<std::array<std::array<uint32_t, 128>, 2>, 2> ascii_ids_{};
   std::array<uint32_t, 256> fallback_ids_{};
   std::optional<uint32_t> unk_;
+  bool has_alphabet_ = true;  // All bytes of UTF-8 are tokens.
   bool cuts_ = false;
   std::vector<char32_t> joining_;  // Characters that may merge with a metaspace after them, sorted.
 };
@@ -248,11 +272,13 @@ std::string Bpe::to_json() const {
   optional(out, "unk_token", options_.unk_token);
   optional(out, "continuing_subword_prefix", options_.continuing_subword_prefix);
   optional(out, "end_of_word_suffix", options_.end_of_word_suffix);
-  out += fmt::format(",\"fuse_unk\":{},\"byte_fallback\":{},\"ignore_merges\":{}", options_.fuse_unk, options_.byte_fallback,
-                     options_.ignore_merges);
+  out += fmt::format(",\"fuse_unk\":{},\"byte_fallback\":{},\"ignore_merges\":{}", options_.fuse_unk,
+                     options_.byte_fallback, options_.ignore_merges);
   append_vocab_json(out, vocabulary_);
   std::vector<std::pair<uint32_t, std::pair<uint32_t, uint32_t>>> ranked;
-  merges_.for_each([&](uint32_t left, uint32_t right, MergeTable::Merge merge) { ranked.push_back({merge.rank, {left, right}}); });
+  merges_.for_each([&](uint32_t left, uint32_t right, MergeTable::Merge merge) {
+    ranked.push_back({merge.rank, {left, right}});
+  });
   std::sort(ranked.begin(), ranked.end());
   out += ",\"merges\":[";
   for (size_t i = 0; i < ranked.size(); ++i) {

@@ -3,18 +3,17 @@
 
 namespace ferry::tokenizers {
 
-/// Appends the tokens of `word`: the remembered ones, or those that compute() appends, which are then remembered.
-/// Tokens must follow one another without gaps from the word's start.
+/// Appends the tokens of `word`: the remembered ones, or those that compute() appends, which are then
+/// remembered. Tokens must follow one another without gaps from the word's start.
 template <typename Compute>
 void tokenize_cached(std::string_view word, ModelScratch& scratch, WordTokens& out, Compute&& compute) {
   if (word.size() > WordCache::kLongestWord) return compute();
   const uint64_t hash = hash_bytes(word);
-  WordCache::Entry& entry = scratch.cache.slot(hash);
-  if (WordCache::holds(entry, hash, word)) {
+  if (const WordCache::Entry* entry = scratch.cache.find(hash, word)) {
     uint32_t begin = 0;
-    for (size_t i = 0; i < entry.count; ++i) {
-      out.tokens.push_back({entry.ids[i], begin, entry.ends[i]});
-      begin = entry.ends[i];
+    for (size_t i = 0; i < entry->count; ++i) {
+      out.tokens.push_back({entry->ids[i], begin, entry->ends[i]});
+      begin = entry->ends[i];
     }
     return;
   }
@@ -27,7 +26,7 @@ void tokenize_cached(std::string_view word, ModelScratch& scratch, WordTokens& o
     if (out.tokens[i].begin != at || out.tokens[i].end > 255) return;
     at = out.tokens[i].end;
   }
-  WordCache::store(entry, hash, word, out.tokens.data() + first, out.tokens.size() - first);
+  scratch.cache.store(hash, word, out.tokens.data() + first, out.tokens.size() - first);
 }
 
 }  // namespace ferry::tokenizers

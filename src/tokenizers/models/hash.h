@@ -40,11 +40,14 @@ inline uint64_t hash_bytes(std::string_view bytes) {
     b = y;
   } else if (n > 0) {
     a = static_cast<uint64_t>(static_cast<unsigned char>(p[0])) << 16 |
-        static_cast<uint64_t>(static_cast<unsigned char>(p[n / 2])) << 8 | static_cast<unsigned char>(p[n - 1]);
+        static_cast<uint64_t>(static_cast<unsigned char>(p[n / 2])) << 8 |
+        static_cast<unsigned char>(p[n - 1]);
   }
   return mix(k1 ^ n, mix(a ^ k1, b ^ seed));
 }
 
-inline uint64_t hash_word(uint64_t key) { return mix(key ^ 0xA0761D6478BD642Fu, 0xE7037ED1A0B428DBu); }
+inline uint64_t hash_word(uint64_t key) {
+  return mix(key ^ 0xA0761D6478BD642Fu, 0xE7037ED1A0B428DBu);
+}
 
 }  // namespace ferry::tokenizers

@@ -36,9 +36,9 @@ void merge_short(const MergeTable& merges, std::vector<uint32_t>& ids, std::vect
 }
 }  // namespace
 
-void merge_all(const MergeTable& merges, const std::vector<uint32_t>& new_id_of_rank, std::vector<uint32_t>& ids,
-               std::vector<uint32_t>& lengths, std::vector<uint32_t>& previous, std::vector<uint32_t>& next,
-               std::vector<uint64_t>& queue) {
+void merge_all(const MergeTable& merges, const std::vector<uint32_t>& new_id_of_rank,
+               std::vector<uint32_t>& ids, std::vector<uint32_t>& lengths, std::vector<uint32_t>& previous,
+               std::vector<uint32_t>& next, std::vector<uint64_t>& queue) {
   const auto n = static_cast<uint32_t>(ids.size());
   if (n < 2) return;
   if (n <= kShort) return merge_short(merges, ids, lengths);

@@ -36,7 +36,8 @@ class MergeTable {
   template <typename F>
   void for_each(F&& f) const {
     for (const Slot& slot : slots_) {
-      if (slot.key != kFree) f(static_cast<uint32_t>(slot.key >> 32), static_cast<uint32_t>(slot.key), slot.merge);
+      if (slot.key != kFree)
+        f(static_cast<uint32_t>(slot.key >> 32), static_cast<uint32_t>(slot.key), slot.merge);
     }
   }
 
@@ -52,10 +53,10 @@ class MergeTable {
   size_t mask_;
 };
 
-/// Merges neighbours until none are left, lowest rank first, then leftmost. ids[i] covers lengths[i] bytes; both
-/// shrink in place. Source: tokenizers 0.22.2, models/bpe/word.rs merge_all().
-void merge_all(const MergeTable& merges, const std::vector<uint32_t>& new_id_of_rank, std::vector<uint32_t>& ids,
-               std::vector<uint32_t>& lengths, std::vector<uint32_t>& scratch1, std::vector<uint32_t>& scratch2,
-               std::vector<uint64_t>& queue);
+/// Merges neighbours until none are left, lowest rank first, then leftmost. ids[i] covers lengths[i] bytes;
+/// both shrink in place. Source: tokenizers 0.22.2, models/bpe/word.rs merge_all().
+void merge_all(const MergeTable& merges, const std::vector<uint32_t>& new_id_of_rank,
+               std::vector<uint32_t>& ids, std::vector<uint32_t>& lengths, std::vector<uint32_t>& scratch1,
+               std::vector<uint32_t>& scratch2, std::vector<uint64_t>& queue);
 
 }  // namespace ferry::tokenizers

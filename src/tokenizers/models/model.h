@@ -23,7 +23,8 @@ struct ModelToken {
 /// The tokens of one word.
 struct WordTokens {
   std::vector<ModelToken> tokens;
-  /// Tokens that are not written as the vocabulary has them: index, text (an unknown piece of a Unigram model).
+  /// Tokens that are not written as the vocabulary has them: index, text (an unknown piece of a Unigram
+  /// model).
   std::vector<std::pair<uint32_t, std::string>> named;
 
   void clear() {
@@ -46,15 +47,17 @@ class Model {
  public:
   virtual ~Model() = default;
 
-  /// Appends the tokens of `word`, which is not empty, to `out`. With `bytes`, the word is to be read byte by byte, each
-  /// standing for its ByteLevel character; only if reads_bytes().
-  /// Errors: Error{invalid_config} if an unknown token is needed and the model has none.
+  /// Appends the tokens of `word`, which is not empty, to `out`. With `bytes`, the word is to be read byte by
+  /// byte, each standing for its ByteLevel character; only if reads_bytes(). Errors: Error{invalid_config} if
+  /// an unknown token is needed and the model has none.
   virtual void tokenize(std::string_view word, bool bytes, ModelScratch& scratch, WordTokens& out) const = 0;
   [[nodiscard]] virtual bool reads_bytes() const { return false; }
 
   [[nodiscard]] const Vocabulary& vocabulary() const { return vocabulary_; }
   /// As the reference counts it, to give ids to added tokens.
   [[nodiscard]] virtual size_t size() const { return vocabulary_.size(); }
+  /// What pieces inside a word begin with ("##"); empty if the model marks none.
+  [[nodiscard]] virtual std::string_view continuing_subword_prefix() const { return {}; }
   /// The model as tokenizer.json has it.
   [[nodiscard]] virtual std::string to_json() const = 0;
 
@@ -89,7 +92,8 @@ struct ScoredPiece {
   double score;
 };
 /// Errors: Error{invalid_file} if `unk_id` is no piece.
-std::unique_ptr<Model> make_unigram(const std::vector<ScoredPiece>& pieces, std::optional<uint64_t> unk_id, bool byte_fallback);
+std::unique_ptr<Model> make_unigram(const std::vector<ScoredPiece>& pieces, std::optional<uint64_t> unk_id,
+                                    bool byte_fallback);
 
 /// `,"vocab":{...}` in the order of ids.
 void append_vocab_json(std::string& out, const Vocabulary& vocabulary);

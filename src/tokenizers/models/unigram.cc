@@ -23,7 +23,8 @@ class Unigram final : public Model {
   Unigram(const std::vector<ScoredPiece>& pieces, std::optional<uint64_t> unk_id, bool byte_fallback)
       : byte_fallback_(byte_fallback) {
     if (unk_id) {
-      if (*unk_id >= pieces.size()) throw Error(ErrorCode::invalid_file, "Unigram: unk_id is not in the vocabulary");
+      if (*unk_id >= pieces.size())
+        throw Error(ErrorCode::invalid_file, "Unigram: unk_id is not in the vocabulary");
       unk_ = static_cast<uint32_t>(*unk_id);
     }
     double lowest = std::numeric_limits<double>::infinity();
@@ -130,7 +131,8 @@ class Unigram final : public Model {
   }
 
   [[noreturn]] static void missing_unk() {
-    throw Error(ErrorCode::invalid_config, "Unigram: the text has an unknown character and the model has no unk_id");
+    throw Error(ErrorCode::invalid_config,
+                "Unigram: the text has an unknown character and the model has no unk_id");
   }
 
   void add(std::string_view word, uint32_t begin, uint32_t end, WordTokens& out) const {
@@ -139,7 +141,8 @@ class Unigram final : public Model {
       out.tokens.push_back({*id, begin, end});
       return;
     }
-    if (byte_fallback_ && std::all_of(piece.begin(), piece.end(), [&](char c) { return byte_id(c) != kNowhere; })) {
+    if (byte_fallback_ &&
+        std::all_of(piece.begin(), piece.end(), [&](char c) { return byte_id(c) != kNowhere; })) {
       for (const char c : piece) out.tokens.push_back({byte_id(c), begin, end});
       return;
     }
@@ -159,7 +162,8 @@ class Unigram final : public Model {
 };
 }  // namespace
 
-std::unique_ptr<Model> make_unigram(const std::vector<ScoredPiece>& pieces, std::optional<uint64_t> unk_id, bool byte_fallback) {
+std::unique_ptr<Model> make_unigram(const std::vector<ScoredPiece>& pieces, std::optional<uint64_t> unk_id,
+                                    bool byte_fallback) {
   return std::make_unique<Unigram>(pieces, unk_id, byte_fallback);
 }
 

@@ -30,10 +30,12 @@ void Vocabulary::grow(size_t slots) {
 
 void Vocabulary::add(std::string_view token, uint64_t id) {
   if (id > kMaxTokenId) {
-    throw Error(ErrorCode::invalid_file, fmt::format("the token \"{}\" has the id {}; the largest that is supported is {}",
-                                                     printable(token, 60), id, kMaxTokenId));
+    throw Error(ErrorCode::invalid_file,
+                fmt::format("the token \"{}\" has the id {}; the largest that is supported is {}",
+                            printable(token, 60), id, kMaxTokenId));
   }
-  if (arena_.size() + token.size() > (size_t{1} << 31)) throw Error(ErrorCode::invalid_file, "the vocabulary is too long");
+  if (arena_.size() + token.size() > (size_t{1} << 31))
+    throw Error(ErrorCode::invalid_file, "the vocabulary is too long");
   if (2 * (entries_.size() + 1) > slots_.size()) grow(std::bit_ceil(4 * entries_.size() + 16));
   const uint64_t hash = hash_bytes(token);
   const auto tag = static_cast<uint32_t>(hash >> 32);

@@ -20,7 +20,8 @@ class Vocabulary {
   void add(std::string_view token, uint64_t id);
 
   [[nodiscard]] std::optional<uint32_t> find(std::string_view token) const;
-  /// The token of an id; a view without data if there is none. Valid as long as the vocabulary is not changed.
+  /// The token of an id; a view without data if there is none. Valid as long as the vocabulary is not
+  /// changed.
   [[nodiscard]] std::string_view token(uint32_t id) const;
   /// How many different tokens there are.
   [[nodiscard]] size_t size() const { return entries_.size(); }

@@ -24,19 +24,21 @@ class WordCache {
     char word[kLongestWord];
   };
 
-  /// The place of `word`, which is at most kLongestWord long and not empty.
-  Entry& slot(uint64_t hash) {
+  /// The entry of `word`, or null. The word is at most kLongestWord long and not empty.
+  const Entry* find(uint64_t hash, std::string_view word) {
     if (!entries_) entries_ = std::make_unique<Entry[]>(kEntries);
-    return entries_[hash >> 50];
-  }
-  static bool holds(const Entry& e, uint64_t hash, std::string_view word) {
-    return e.hash == hash && e.length == word.size() && std::memcmp(e.word, word.data(), word.size()) == 0;
+    Entry* pair = pair_of(hash);
+    if (holds(pair[0], hash, word)) return &pair[0];
+    return holds(pair[1], hash, word) ? &pair[1] : nullptr;
   }
 
-  /// Puts the `count` tokens of `word` into its place.
+  /// Remembers the `count` tokens of `word`, if they are few. The older of two words goes.
   template <typename Token>
-  static void store(Entry& e, uint64_t hash, std::string_view word, const Token* tokens, size_t count) {
+  void store(uint64_t hash, std::string_view word, const Token* tokens, size_t count) {
     if (count > kMostTokens) return;
+    Entry* pair = pair_of(hash);
+    pair[1] = pair[0];
+    Entry& e = pair[0];
     e.hash = hash;
     e.length = static_cast<uint8_t>(word.size());
     e.count = static_cast<uint8_t>(count);
@@ -48,7 +50,13 @@ class WordCache {
   }
 
  private:
-  static constexpr size_t kEntries = size_t{1} << 14;
+  static constexpr size_t kEntries = size_t{1} << 15;
+
+  Entry* pair_of(uint64_t hash) { return &entries_[(hash >> 49) & ~uint64_t{1}]; }
+  static bool holds(const Entry& e, uint64_t hash, std::string_view word) {
+    return e.hash == hash && e.length == word.size() && std::memcmp(e.word, word.data(), word.size()) == 0;
+  }
+
   std::unique_ptr<Entry[]> entries_;
 };
 

@@ -15,7 +15,8 @@ class WordLevel final : public Model {
   void tokenize(std::string_view word, bool, ModelScratch&, WordTokens& out) const override {
     auto id = vocabulary_.find(word);
     if (!id) id = unk_;
-    if (!id) throw Error(ErrorCode::invalid_config, "WordLevel: the unknown token is missing from the vocabulary");
+    if (!id)
+      throw Error(ErrorCode::invalid_config, "WordLevel: the unknown token is missing from the vocabulary");
     out.tokens.push_back({*id, 0, static_cast<uint32_t>(word.size())});
   }
 

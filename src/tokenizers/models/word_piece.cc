@@ -20,12 +20,17 @@ class WordPiece final : public Model {
       const std::string_view token = vocabulary_.token(id);
       if (token.empty() || vocabulary_.find(token) != id) continue;
       first_.insert(token, id);
-      if (token.size() > prefix.size() && token.starts_with(prefix)) rest_.insert(token.substr(prefix.size()), id);
+      if (token.size() > prefix.size() && token.starts_with(prefix))
+        rest_.insert(token.substr(prefix.size()), id);
     }
   }
 
   void tokenize(std::string_view word, bool, ModelScratch& scratch, WordTokens& out) const override {
     tokenize_cached(word, scratch, out, [&] { compute(word, out); });
+  }
+
+  [[nodiscard]] std::string_view continuing_subword_prefix() const override {
+    return options_.continuing_subword_prefix;
   }
 
   [[nodiscard]] std::string to_json() const override {

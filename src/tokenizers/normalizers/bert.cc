@@ -54,15 +54,18 @@ class BertNormalizer final : public Normalizer {
   uint32_t copy_ascii(const char* base, uint32_t at, uint32_t end, Rewriter& out) const {
     uint32_t stop = at + ascii_run(base + at, base + end);
     if (clean_text_) {
-      stop = static_cast<uint32_t>(std::find_if(base + at, base + stop, [&](char c) { return ascii_[static_cast<unsigned char>(c)] == kRemoved; }) - base);
+      stop = static_cast<uint32_t>(
+          std::find_if(base + at, base + stop,
+                       [&](char c) { return ascii_[static_cast<unsigned char>(c)] == kRemoved; }) -
+          base);
     }
     char* room = out.replace_ascii(at, stop - at);
     for (uint32_t i = at; i < stop; ++i) *room++ = ascii_[static_cast<unsigned char>(base[i])];
     return stop;
   }
 
-  // The characters up to the next ASCII one that stays, cleaned and with Chinese ones set apart. Removed ASCII
-  // does not end the run: marks on both sides of it come to stand together, and may be reordered.
+  // The characters up to the next ASCII one that stays, cleaned and with Chinese ones set apart. Removed
+  // ASCII does not end the run: marks on both sides of it come to stand together, and may be reordered.
   uint32_t collect(const char* base, uint32_t at, uint32_t end, std::vector<Sourced>& run) const {
     run.clear();
     while (at < end) {
@@ -112,6 +115,8 @@ class BertNormalizer final : public Normalizer {
 };
 }  // namespace
 
-std::unique_ptr<Normalizer> make_bert_normalizer(const Spec& spec) { return std::make_unique<BertNormalizer>(spec); }
+std::unique_ptr<Normalizer> make_bert_normalizer(const Spec& spec) {
+  return std::make_unique<BertNormalizer>(spec);
+}
 
 }  // namespace ferry::tokenizers

@@ -30,6 +30,8 @@ class Lowercase final : public Normalizer {
 };
 }  // namespace
 
-std::unique_ptr<Normalizer> make_lowercase() { return std::make_unique<Lowercase>(); }
+std::unique_ptr<Normalizer> make_lowercase() {
+  return std::make_unique<Lowercase>();
+}
 
 }  // namespace ferry::tokenizers

@@ -10,7 +10,8 @@ class UnicodeForm final : public Normalizer {
  public:
   explicit UnicodeForm(Form form) : form_(form) {}
   void normalize(PreTokenized& text) const override {
-    text.rewrite([&](const Piece& piece, Rewriter& out) { tokenizers::normalize(text.text(), piece, form_, out); });
+    text.rewrite(
+        [&](const Piece& piece, Rewriter& out) { tokenizers::normalize(text.text(), piece, form_, out); });
   }
 
  private:
@@ -39,7 +40,8 @@ class Strip final : public Normalizer {
       const char* begin = base + piece.begin;
       const char* end = base + piece.end;
       const auto is_space = [](const char* p) { return properties(decode_utf8(p)).has(white_space); };
-      while (left_ && begin < end && is_space(begin)) begin += utf8_length(static_cast<unsigned char>(*begin));
+      while (left_ && begin < end && is_space(begin))
+        begin += utf8_length(static_cast<unsigned char>(*begin));
       while (right_ && begin < end && is_space(previous_utf8(end))) end = previous_utf8(end);
       out.copy(static_cast<uint32_t>(begin - base), static_cast<uint32_t>(end - base));
     });
@@ -82,9 +84,11 @@ class Nmt final : public Normalizer {
  public:
   void normalize(PreTokenized& text) const override {
     map_characters(text, [](char32_t c) -> char32_t {
-      if ((c >= 1 && c <= 8) || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F) return kDropped;
-      const bool space = c == 0x09 || c == 0x0A || c == 0x0C || c == 0x0D || c == 0x1680 || (c >= 0x200B && c <= 0x200F) ||
-                         c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
+      if ((c >= 1 && c <= 8) || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F)
+        return kDropped;
+      const bool space = c == 0x09 || c == 0x0A || c == 0x0C || c == 0x0D || c == 0x1680 ||
+                         (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 || c == 0x2581 ||
+                         c == 0xFEFF || c == 0xFFFD;
       return space ? U' ' : c;
     });
   }
@@ -120,8 +124,9 @@ class ByteLevel final : public Normalizer {
   }
 };
 
-constexpr std::string_view kTypes[] = {"BertNormalizer", "Strip",   "StripAccents", "NFC",         "NFD",     "NFKC",    "NFKD",
-                                       "Sequence",       "Lowercase", "Nmt",        "Precompiled", "Replace", "Prepend", "ByteLevel"};
+constexpr std::string_view kTypes[] = {"BertNormalizer", "Strip",   "StripAccents", "NFC",       "NFD",
+                                       "NFKC",           "NFKD",    "Sequence",     "Lowercase", "Nmt",
+                                       "Precompiled",    "Replace", "Prepend",      "ByteLevel"};
 }  // namespace
 
 std::unique_ptr<Normalizer> make_normalizer(const Spec& spec) {

@@ -19,7 +19,8 @@ class CharsMap {
     if (!blob || blob->size() < 4) spec.fail("precompiled_charsmap", "is not base64 of a character map");
     uint32_t trie_bytes = 0;
     std::memcpy(&trie_bytes, blob->data(), 4);
-    if (trie_bytes < 4 || trie_bytes > blob->size() - 4) spec.fail("precompiled_charsmap", "its trie is cut off");
+    if (trie_bytes < 4 || trie_bytes > blob->size() - 4)
+      spec.fail("precompiled_charsmap", "its trie is cut off");
     units_.resize(trie_bytes / 4);
     std::memcpy(units_.data(), blob->data() + 4, units_.size() * 4);
     texts_ = blob->substr(4 + units_.size() * 4);
@@ -66,7 +67,9 @@ class Writer {
   Writer(const char* base, const Piece& piece, Rewriter& out)
       : base_(base), piece_(piece), out_(out), source_(piece.begin), previous_(piece.begin) {}
 
-  [[nodiscard]] bool in_step(uint32_t at) const { return source_ + (has_last_ ? length(source_) : 0) == at && last_change_ == 0; }
+  [[nodiscard]] bool in_step(uint32_t at) const {
+    return source_ + (has_last_ ? length(source_) : 0) == at && last_change_ == 0;
+  }
 
   void add(char32_t c, int32_t change) {
     flush();
@@ -194,6 +197,8 @@ class Precompiled final : public Normalizer {
 };
 }  // namespace
 
-std::unique_ptr<Normalizer> make_precompiled(const Spec& spec) { return std::make_unique<Precompiled>(spec); }
+std::unique_ptr<Normalizer> make_precompiled(const Spec& spec) {
+  return std::make_unique<Precompiled>(spec);
+}
 
 }  // namespace ferry::tokenizers

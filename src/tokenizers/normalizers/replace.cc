@@ -39,6 +39,8 @@ class Replace final : public Normalizer {
 };
 }  // namespace
 
-std::unique_ptr<Normalizer> make_replace(const Spec& spec) { return std::make_unique<Replace>(spec); }
+std::unique_ptr<Normalizer> make_replace(const Spec& spec) {
+  return std::make_unique<Replace>(spec);
+}
 
 }  // namespace ferry::tokenizers

@@ -53,11 +53,14 @@ void apply_behavior(Behavior behavior, std::vector<Match>& matches) {
     case Behavior::isolated:
       return;
     case Behavior::contiguous:
-      return fold(matches, [](bool is_match, bool previous) { return is_match == previous; }, false);
+      return fold(
+          matches, [](bool is_match, bool previous) { return is_match == previous; }, false);
     case Behavior::merged_with_previous:
-      return fold(matches, [](bool is_match, bool previous) { return is_match && !previous; }, false);
+      return fold(
+          matches, [](bool is_match, bool previous) { return is_match && !previous; }, false);
     case Behavior::merged_with_next:
-      return fold(matches, [](bool is_match, bool previous) { return is_match && !previous; }, true);
+      return fold(
+          matches, [](bool is_match, bool previous) { return is_match && !previous; }, true);
   }
 }
 

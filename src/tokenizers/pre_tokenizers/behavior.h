@@ -1,5 +1,6 @@
 #pragma once
-// What a splitting pre-tokenizer does with what it found. Source: tokenizers 0.22.2, tokenizer/normalizer.rs split().
+// What a splitting pre-tokenizer does with what it found. Source: tokenizers 0.22.2, tokenizer/normalizer.rs
+// split().
 #include <utility>
 #include <vector>
 

@@ -9,7 +9,8 @@ class ByteLevel final : public PreTokenizer {
  public:
   explicit ByteLevel(const Spec& spec)
       : add_prefix_space_(spec.boolean("add_prefix_space")), use_regex_(spec.boolean("use_regex", true)) {
-    static_cast<void>(spec.boolean("trim_offsets"));  // Asked for by the format; the post-processor of the same name uses it.
+    static_cast<void>(spec.boolean(
+        "trim_offsets"));  // Asked for by the format; the post-processor of the same name uses it.
   }
 
   void pre_tokenize(PreTokenized& text) const override {
@@ -22,7 +23,8 @@ class ByteLevel final : public PreTokenizer {
  private:
   static void add_spaces(PreTokenized& text) {
     bool all_there = true;
-    for (const Piece& piece : text.pieces()) all_there &= piece.added_token >= 0 || text.text(piece).starts_with(' ');
+    for (const Piece& piece : text.pieces())
+      all_there &= piece.added_token >= 0 || text.text(piece).starts_with(' ');
     if (all_there) return;
     text.rewrite([&](const Piece& piece, Rewriter& out) {
       if (piece.begin < piece.end && !text.text(piece).starts_with(' ')) out.put(' ', piece.begin);
@@ -47,6 +49,8 @@ class ByteLevel final : public PreTokenizer {
 };
 }  // namespace
 
-std::unique_ptr<PreTokenizer> make_byte_level(const Spec& spec) { return std::make_unique<ByteLevel>(spec); }
+std::unique_ptr<PreTokenizer> make_byte_level(const Spec& spec) {
+  return std::make_unique<ByteLevel>(spec);
+}
 
 }  // namespace ferry::tokenizers

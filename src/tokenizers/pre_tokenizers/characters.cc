@@ -6,7 +6,9 @@
 namespace ferry::tokenizers {
 namespace {
 
-uint32_t length_at(const char* p) { return utf8_length(static_cast<unsigned char>(*p)); }
+uint32_t length_at(const char* p) {
+  return utf8_length(static_cast<unsigned char>(*p));
+}
 
 // Cuts at white space, which goes, and around punctuation.
 class BertPreTokenizer final : public PreTokenizer {

@@ -21,7 +21,9 @@ Scheme read_scheme(const Spec& spec) {
     if (scheme != Scheme::never && spec.has("prepend_scheme")) {
       spec.fail("add_prefix_space", "does not match prepend_scheme");
     }
-    if (scheme != Scheme::never) spec.fail("add_prefix_space", "does not match prepend_scheme, which is \"always\" where it is not given");
+    if (scheme != Scheme::never)
+      spec.fail("add_prefix_space",
+                "does not match prepend_scheme, which is \"always\" where it is not given");
   }
   return scheme;
 }
@@ -39,7 +41,8 @@ class Metaspace final : public PreTokenizer {
       // Merged with next: each replacement character starts a word.
       const std::string_view all = text.text();
       uint32_t begin = piece.begin;
-      for (uint32_t at = piece.begin; at < piece.end; at += utf8_length(static_cast<unsigned char>(all[at]))) {
+      for (uint32_t at = piece.begin; at < piece.end;
+           at += utf8_length(static_cast<unsigned char>(all[at]))) {
         if (at == begin || !all.substr(at).starts_with(replacement_)) continue;
         emit(begin, at);
         begin = at;
@@ -54,7 +57,8 @@ class Metaspace final : public PreTokenizer {
       const std::string_view all = text.text(piece);
       if (all.empty()) return;
       const bool has_it = all.starts_with(' ') || all.starts_with(replacement_);
-      const bool prepends = scheme_ == Scheme::always || (scheme_ == Scheme::first && piece.original_begin == 0);
+      const bool prepends =
+          scheme_ == Scheme::always || (scheme_ == Scheme::first && piece.original_begin == 0);
       if (prepends && !has_it) out.put(replacement_, piece.begin);
       size_t copied = 0;
       for (size_t at = all.find(' '); at != std::string_view::npos; at = all.find(' ', at + 1)) {
@@ -72,6 +76,8 @@ class Metaspace final : public PreTokenizer {
 };
 }  // namespace
 
-std::unique_ptr<PreTokenizer> make_metaspace(const Spec& spec) { return std::make_unique<Metaspace>(spec); }
+std::unique_ptr<PreTokenizer> make_metaspace(const Spec& spec) {
+  return std::make_unique<Metaspace>(spec);
+}
 
 }  // namespace ferry::tokenizers

@@ -29,7 +29,8 @@ class UnicodeScripts final : public PreTokenizer {
     text.split([&](const Piece& piece, auto&& emit) {
       uint32_t last = 0;
       uint32_t begin = piece.end;
-      for (uint32_t at = piece.begin; at < piece.end; at += utf8_length(static_cast<unsigned char>(base[at]))) {
+      for (uint32_t at = piece.begin; at < piece.end;
+           at += utf8_length(static_cast<unsigned char>(base[at]))) {
         const uint32_t script = script_class(decode_utf8(base + at));
         if (script == 0) continue;
         if (script != last) {
@@ -45,7 +46,8 @@ class UnicodeScripts final : public PreTokenizer {
 
 class FixedLength final : public PreTokenizer {
  public:
-  explicit FixedLength(const Spec& spec) : length_(spec.has("length") ? spec.number("length", UINT32_MAX) : 5) {
+  explicit FixedLength(const Spec& spec)
+      : length_(spec.has("length") ? spec.number("length", UINT32_MAX) : 5) {
     if (length_ == 0) spec.fail("length", "must not be 0");
   }
   void pre_tokenize(PreTokenized& text) const override {
@@ -53,7 +55,8 @@ class FixedLength final : public PreTokenizer {
     text.split([&](const Piece& piece, auto&& emit) {
       uint32_t begin = piece.begin;
       uint64_t characters = 0;
-      for (uint32_t at = piece.begin; at < piece.end; at += utf8_length(static_cast<unsigned char>(base[at]))) {
+      for (uint32_t at = piece.begin; at < piece.end;
+           at += utf8_length(static_cast<unsigned char>(base[at]))) {
         if (characters == length_) {
           emit(begin, at);
           begin = at;
@@ -69,9 +72,10 @@ class FixedLength final : public PreTokenizer {
   uint64_t length_;
 };
 
-constexpr std::string_view kTypes[] = {"BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Metaspace",
-                                       "Whitespace",       "Sequence",  "Split",              "Punctuation",
-                                       "WhitespaceSplit",  "Digits",    "UnicodeScripts",     "FixedLength"};
+constexpr std::string_view kTypes[] = {
+    "BertPreTokenizer", "ByteLevel",  "CharDelimiterSplit", "Metaspace",       "Whitespace",
+    "Sequence",         "Split",      "Punctuation",        "WhitespaceSplit", "Digits",
+    "UnicodeScripts",   "FixedLength"};
 
 // All but ByteLevel look at characters: where ByteLevel came before, they see the ones that it writes.
 class OnCharacters final : public PreTokenizer {

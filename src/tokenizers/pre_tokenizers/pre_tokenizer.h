@@ -21,7 +21,8 @@ std::unique_ptr<PreTokenizer> make_pre_tokenizer(const Spec& spec);
 std::unique_ptr<PreTokenizer> make_byte_level(const Spec& spec);
 std::unique_ptr<PreTokenizer> make_metaspace(const Spec& spec);
 std::unique_ptr<PreTokenizer> make_split(const Spec& spec);
-/// BertPreTokenizer, Whitespace, WhitespaceSplit, Punctuation, Digits, CharDelimiterSplit; null for other types.
+/// BertPreTokenizer, Whitespace, WhitespaceSplit, Punctuation, Digits, CharDelimiterSplit; null for other
+/// types.
 std::unique_ptr<PreTokenizer> make_character_splitter(const Spec& spec);
 
 }  // namespace ferry::tokenizers

@@ -9,7 +9,9 @@ namespace {
 class Split final : public PreTokenizer {
  public:
   explicit Split(const Spec& spec)
-      : pattern_(spec.child("pattern")), behavior_(read_behavior(spec, "behavior")), invert_(spec.boolean("invert")) {}
+      : pattern_(spec.child("pattern")),
+        behavior_(read_behavior(spec, "behavior")),
+        invert_(spec.boolean("invert")) {}
 
   void pre_tokenize(PreTokenized& text) const override {
     std::vector<Match> matches;
@@ -31,6 +33,8 @@ class Split final : public PreTokenizer {
 };
 }  // namespace
 
-std::unique_ptr<PreTokenizer> make_split(const Spec& spec) { return std::make_unique<Split>(spec); }
+std::unique_ptr<PreTokenizer> make_split(const Spec& spec) {
+  return std::make_unique<Split>(spec);
+}
 
 }  // namespace ferry::tokenizers

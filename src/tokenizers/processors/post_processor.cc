@@ -24,7 +24,8 @@ void trim_offsets(Encoding& e, bool add_prefix_space) {
     const char* end = begin + token.size();
     uint32_t leading = 0;
     uint32_t trailing = 0;
-    for (const char* p = begin; p < end && is_edge_space(p); p += utf8_length(static_cast<unsigned char>(*p))) ++leading;
+    for (const char* p = begin; p < end && is_edge_space(p); p += utf8_length(static_cast<unsigned char>(*p)))
+      ++leading;
     for (const char* p = end; p > begin && is_edge_space(previous_utf8(p)); p = previous_utf8(p)) ++trailing;
     Offset& offset = e.offsets[i];
     if (leading > 0) {
@@ -43,7 +44,8 @@ struct Special {
 
 Special read_special(const Spec& spec, std::string_view key) {
   const auto& value = spec.child(key).json();
-  if (!value.is_array() || value.size() != 2 || !value[0].is_string() || !value[1].is_number_unsigned() || value[1].get<uint64_t>() > UINT32_MAX) {
+  if (!value.is_array() || value.size() != 2 || !value[0].is_string() || !value[1].is_number_unsigned() ||
+      value[1].get<uint64_t>() > UINT32_MAX) {
     spec.fail(key, "must be [token, id]");
   }
   return {value[0].get<std::string>(), value[1].get<uint32_t>()};
@@ -58,7 +60,8 @@ void add_special(Encoding& e, const Special& special, bool before, uint32_t type
     for (auto& [index, text] : named) ++index;
   }
   const auto& names = EncodingAccess::names(e);
-  if (names == nullptr || names->name(special.id) != special.token) named.emplace_back(static_cast<uint32_t>(at), special.token);
+  if (names == nullptr || names->name(special.id) != special.token)
+    named.emplace_back(static_cast<uint32_t>(at), special.token);
   put(e.ids, special.id);
   put(e.type_ids, type_id);
   put(e.attention_mask, uint8_t{1});
@@ -82,7 +85,8 @@ void frame(Encoding& e, int sequence, const Special* before, const Special& afte
 
 class BertProcessing final : public PostProcessor {
  public:
-  explicit BertProcessing(const Spec& spec) : sep_(read_special(spec, "sep")), cls_(read_special(spec, "cls")) {}
+  explicit BertProcessing(const Spec& spec)
+      : sep_(read_special(spec, "sep")), cls_(read_special(spec, "cls")) {}
   [[nodiscard]] size_t added_tokens(bool is_pair) const override { return is_pair ? 3 : 2; }
   std::vector<Encoding> process(std::vector<Encoding> encodings, bool add_special_tokens) const override {
     if (!add_special_tokens) return encodings;
@@ -97,12 +101,16 @@ class BertProcessing final : public PostProcessor {
   Special cls_;
 };
 
-void zero_types(Encoding& e) { std::fill(e.type_ids.begin(), e.type_ids.end(), 0u); }
+void zero_types(Encoding& e) {
+  std::fill(e.type_ids.begin(), e.type_ids.end(), 0u);
+}
 
 class RobertaProcessing final : public PostProcessor {
  public:
   explicit RobertaProcessing(const Spec& spec)
-      : sep_(read_special(spec, "sep")), cls_(read_special(spec, "cls")), trim_(spec.boolean("trim_offsets")),
+      : sep_(read_special(spec, "sep")),
+        cls_(read_special(spec, "cls")),
+        trim_(spec.boolean("trim_offsets")),
         add_prefix_space_(spec.boolean("add_prefix_space")) {}
   [[nodiscard]] size_t added_tokens(bool is_pair) const override { return is_pair ? 4 : 2; }
   std::vector<Encoding> process(std::vector<Encoding> encodings, bool add_special_tokens) const override {
@@ -163,7 +171,8 @@ class Sequence final : public PostProcessor {
   std::vector<std::unique_ptr<PostProcessor>> parts_;
 };
 
-constexpr std::string_view kTypes[] = {"RobertaProcessing", "BertProcessing", "ByteLevel", "TemplateProcessing", "Sequence"};
+constexpr std::string_view kTypes[] = {"RobertaProcessing", "BertProcessing", "ByteLevel",
+                                       "TemplateProcessing", "Sequence"};
 }  // namespace
 
 std::unique_ptr<PostProcessor> make_post_processor(const Spec& spec) {
@@ -176,7 +185,8 @@ std::unique_ptr<PostProcessor> make_post_processor(const Spec& spec) {
   spec.fail_type(kTypes);
 }
 
-Encoding post_process(const PostProcessor* processor, std::vector<Encoding> encodings, bool add_special_tokens) {
+Encoding post_process(const PostProcessor* processor, std::vector<Encoding> encodings,
+                      bool add_special_tokens) {
   if (processor == nullptr) {
     if (encodings.size() == 1) return std::move(encodings[0]);
     for (size_t i = 0; i < encodings.size(); ++i) set_sequence(encodings[i], static_cast<int>(i));

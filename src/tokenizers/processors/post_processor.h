@@ -1,5 +1,6 @@
 #pragma once
-// Post-processors put special tokens around the encodings; each has the name and options it has in tokenizer.json.
+// Post-processors put special tokens around the encodings; each has the name and options it has in
+// tokenizer.json.
 #include <memory>
 #include <vector>
 
@@ -22,6 +23,7 @@ std::unique_ptr<PostProcessor> make_post_processor(const Spec& spec);
 std::unique_ptr<PostProcessor> make_template_processing(const Spec& spec);
 
 /// Applies `processor`, which may be null, and merges.
-Encoding post_process(const PostProcessor* processor, std::vector<Encoding> encodings, bool add_special_tokens);
+Encoding post_process(const PostProcessor* processor, std::vector<Encoding> encodings,
+                      bool add_special_tokens);
 
 }  // namespace ferry::tokenizers

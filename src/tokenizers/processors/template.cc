@@ -19,7 +19,7 @@ struct Tokens {
 };
 
 struct TemplatePiece {
-  int sequence = -1;             // 0: A, 1: B, -1: special tokens.
+  int sequence = -1;  // 0: A, 1: B, -1: special tokens.
   const Tokens* special = nullptr;
   uint32_t type_id = 0;
 };
@@ -44,7 +44,8 @@ class TemplateProcessing final : public PostProcessor {
 
   [[nodiscard]] size_t added_tokens(bool is_pair) const override {
     size_t n = 0;
-    for (const TemplatePiece& piece : is_pair ? pair_ : single_) n += piece.special != nullptr ? piece.special->ids.size() : 0;
+    for (const TemplatePiece& piece : is_pair ? pair_ : single_)
+      n += piece.special != nullptr ? piece.special->ids.size() : 0;
     return n;
   }
 
@@ -59,8 +60,9 @@ class TemplateProcessing final : public PostProcessor {
         Encoding& e = encodings[static_cast<size_t>(piece.sequence)];
         std::fill(e.type_ids.begin(), e.type_ids.end(), piece.type_id);
         set_sequence(e, piece.sequence);
-        const bool again = std::any_of(pieces.begin() + static_cast<ptrdiff_t>(i) + 1, pieces.end(),
-                                       [&](const TemplatePiece& other) { return other.sequence == piece.sequence; });
+        const bool again =
+            std::any_of(pieces.begin() + static_cast<ptrdiff_t>(i) + 1, pieces.end(),
+                        [&](const TemplatePiece& other) { return other.sequence == piece.sequence; });
         out.push_back(again ? e : std::move(e));
       } else if (add_special_tokens) {
         out.push_back(special(piece, names));
@@ -81,7 +83,8 @@ class TemplateProcessing final : public PostProcessor {
     e.word_ids.assign(t.ids.size(), -1);
     EncodingAccess::names(e) = names;
     for (size_t i = 0; i < t.ids.size(); ++i) {
-      if (names == nullptr || names->name(t.ids[i]) != t.tokens[i]) EncodingAccess::named(e).emplace_back(static_cast<uint32_t>(i), t.tokens[i]);
+      if (names == nullptr || names->name(t.ids[i]) != t.tokens[i])
+        EncodingAccess::named(e).emplace_back(static_cast<uint32_t>(i), t.tokens[i]);
     }
     return e;
   }
@@ -100,7 +103,8 @@ class TemplateProcessing final : public PostProcessor {
         const Spec token = item.child("SpecialToken");
         const std::string id = token.string("id");
         const auto found = tokens_.find(id);
-        if (found == tokens_.end()) token.fail("id", fmt::format("\"{}\" is not among special_tokens", printable(id, 60)));
+        if (found == tokens_.end())
+          token.fail("id", fmt::format("\"{}\" is not among special_tokens", printable(id, 60)));
         piece.special = &found->second;
         piece.type_id = static_cast<uint32_t>(token.number("type_id", UINT32_MAX));
       }
@@ -116,6 +120,8 @@ class TemplateProcessing final : public PostProcessor {
 };
 }  // namespace
 
-std::unique_ptr<PostProcessor> make_template_processing(const Spec& spec) { return std::make_unique<TemplateProcessing>(spec); }
+std::unique_ptr<PostProcessor> make_template_processing(const Spec& spec) {
+  return std::make_unique<TemplateProcessing>(spec);
+}
 
 }  // namespace ferry::tokenizers

@@ -27,17 +27,20 @@ std::string written(const Ranges& ranges) {
   std::string out;
   for (const auto& [first, last] : ranges) {
     out += first == last ? fmt::format("\\x{{{:X}}}", static_cast<uint32_t>(first))
-                         : fmt::format("\\x{{{:X}}}-\\x{{{:X}}}", static_cast<uint32_t>(first), static_cast<uint32_t>(last));
+                         : fmt::format("\\x{{{:X}}}-\\x{{{:X}}}", static_cast<uint32_t>(first),
+                                       static_cast<uint32_t>(last));
   }
   return out;
 }
 
 // The ranges of the class letter of \w, \d, \s in lower case.
-const std::string& class_letter(char letter) {
+const std::string& class_letter(char letter, bool in_class) {
   static const std::string word = written(flag_ranges(onig_word));
+  static const std::string class_word = written(flag_ranges(onig_class_word));
   static const std::string space = written(flag_ranges(onig_space));
   static const std::string digit = written(*property_ranges("Nd"));
-  return letter == 'w' ? word : letter == 's' ? space : digit;
+  if (letter == 'w') return in_class ? class_word : word;
+  return letter == 's' ? space : digit;
 }
 
 class Expander {
@@ -84,15 +87,21 @@ class Expander {
   void escape() {
     const char c = at_ + 1 < in_.size() ? in_[at_ + 1] : '\0';
     switch (c) {
-      case 'w': case 's': case 'd':
-      case 'W': case 'S': case 'D':
+      case 'w':
+      case 's':
+      case 'd':
+      case 'W':
+      case 'S':
+      case 'D':
         at_ += 2;
-        return set(class_letter(static_cast<char>(c | 0x20)), c < 'a');
-      case 'b': case 'B':
+        return set(class_letter(static_cast<char>(c | 0x20), depth_ > 0), c < 'a');
+      case 'b':
+      case 'B':
         if (depth_ > 0) break;  // A backspace.
         at_ += 2;
         return boundary(c == 'B');
-      case 'p': case 'P':
+      case 'p':
+      case 'P':
         if (property(c == 'P')) return;
         break;
       default:
@@ -103,7 +112,7 @@ class Expander {
   }
 
   void boundary(bool negated) {
-    const std::string& w = class_letter('w');
+    const std::string& w = class_letter('w', false);
     out_ += negated ? fmt::format("(?:(?<=[{0}])(?=[{0}])|(?<![{0}])(?![{0}]))", w)
                     : fmt::format("(?:(?<=[{0}])(?![{0}])|(?<![{0}])(?=[{0}]))", w);
   }
@@ -146,6 +155,8 @@ class Expander {
 };
 }  // namespace
 
-std::string expand_classes(std::string_view pattern) { return Expander(pattern).run(); }
+std::string expand_classes(std::string_view pattern) {
+  return Expander(pattern).run();
+}
 
 }  // namespace ferry::tokenizers

@@ -57,7 +57,9 @@ struct Reader {
     const auto b = static_cast<unsigned char>(*p);
     return b < 0x80 ? classes_of[b] : classes_of[decode_utf8(p)];
   }
-  [[nodiscard]] const char* next(const char* p) const { return p + utf8_length(static_cast<unsigned char>(*p)); }
+  [[nodiscard]] const char* next(const char* p) const {
+    return p + utf8_length(static_cast<unsigned char>(*p));
+  }
   [[nodiscard]] const char* skip(const char* p, uint8_t bits) const {
     while (p < end && (at(p) & bits) != 0) p = next(p);
     return p;
@@ -109,10 +111,10 @@ const char* punctuation(const Reader& r, const char* p, bool line_ends_too, bool
   const char* q = *p == ' ' ? p + 1 : p;
   const char* run = r.skip(q, kOther);
   if (run == q) return p;
-  while (run < r.end && ((line_ends_too && (*run == '\r' || *run == '\n')) || (slashes_too && *run == '/'))) ++run;
+  while (run < r.end && ((line_ends_too && (*run == '\r' || *run == '\n')) || (slashes_too && *run == '/')))
+    ++run;
   return run;
 }
-
 
 // [^\r\n\p{L}\p{N}]?\p{L}+
 const char* led_letters(const Reader& r, const char* p) {

@@ -1,6 +1,6 @@
 #pragma once
-// The split patterns that nearly all byte-level models use, matched by hand: an order of magnitude faster than
-// a regular expression engine, and held to its results by tests.
+// The split patterns that nearly all byte-level models use, matched by hand: an order of magnitude faster
+// than a regular expression engine, and held to its results by tests.
 #include <cstddef>
 #include <string_view>
 

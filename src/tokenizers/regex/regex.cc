@@ -14,12 +14,13 @@ namespace ferry::tokenizers {
 namespace {
 
 constexpr size_t kMaxPatternBytes = 64 << 10;
-constexpr unsigned long kStepsPerMatch = 10'000'000;   // Oniguruma's own limit, which the reference keeps.
+constexpr unsigned long kStepsPerMatch = 10'000'000;  // Oniguruma's own limit, which the reference keeps.
 constexpr unsigned long kStepsPerSearch = 100'000'000;
 
 std::string onig_message(int code, OnigErrorInfo* info) {
   OnigUChar text[ONIG_MAX_ERROR_MESSAGE_LEN + 1] = {};
-  const int n = info != nullptr ? onig_error_code_to_str(text, code, info) : onig_error_code_to_str(text, code);
+  const int n =
+      info != nullptr ? onig_error_code_to_str(text, code, info) : onig_error_code_to_str(text, code);
   return std::string(reinterpret_cast<char*>(text), static_cast<size_t>(std::max(n, 0)));
 }
 
@@ -50,7 +51,8 @@ std::shared_ptr<const void> compile(std::string_view pattern) {
 // One search after the other over one text.
 class Search {
  public:
-  Search(const void* regex, std::string_view text) : regex_(static_cast<regex_t*>(const_cast<void*>(regex))), text_(text) {
+  Search(const void* regex, std::string_view text)
+      : regex_(static_cast<regex_t*>(const_cast<void*>(regex))), text_(text) {
     region_.reset(onig_region_new());
     parameters_.reset(onig_new_match_param());
     onig_initialize_match_param(parameters_.get());
@@ -62,12 +64,13 @@ class Search {
   bool find(size_t from, size_t& begin, size_t& end) {
     const auto* first = reinterpret_cast<const OnigUChar*>(text_.data());
     const auto* last = first + text_.size();
-    const int found = onig_search_with_param(regex_, first, last, first + from, last, region_.get(), ONIG_OPTION_NONE,
-                                             parameters_.get());
+    const int found = onig_search_with_param(regex_, first, last, first + from, last, region_.get(),
+                                             ONIG_OPTION_NONE, parameters_.get());
     if (found == ONIG_MISMATCH) return false;
     if (found < 0) {
-      throw Error(ErrorCode::unsupported, fmt::format("a regular expression of the tokenizer gives up on this text: {}",
-                                                      onig_message(found, nullptr)));
+      throw Error(ErrorCode::unsupported,
+                  fmt::format("a regular expression of the tokenizer gives up on this text: {}",
+                              onig_message(found, nullptr)));
     }
     begin = static_cast<size_t>(region_->beg[0]);
     end = static_cast<size_t>(region_->end[0]);
@@ -95,21 +98,18 @@ void Regex::find_matches(std::string_view text, uint32_t base, std::vector<Match
   Search search(compiled_.get(), text);
   size_t previous = 0;
   size_t from = 0;
-  bool skip_next_empty = false;
+  size_t last_end = std::string_view::npos;  // Of the last match.
   size_t begin = 0;
   size_t end = 0;
   while (from <= text.size() && search.find(from, begin, end)) {
     from = end;
     if (begin == end) {
       from += end < text.size() ? utf8_length(static_cast<unsigned char>(text[end])) : 1;
-      if (skip_next_empty) {  // As the reference's binding: an empty match after a full one does not count.
-        skip_next_empty = false;
-        continue;
-      }
-    } else {
-      skip_next_empty = true;
+      if (end == last_end) continue;  // As the reference: no empty match right after a match.
     }
-    if (previous != begin) out.push_back({base + static_cast<uint32_t>(previous), base + static_cast<uint32_t>(begin), false});
+    last_end = end;
+    if (previous != begin)
+      out.push_back({base + static_cast<uint32_t>(previous), base + static_cast<uint32_t>(begin), false});
     out.push_back({base + static_cast<uint32_t>(begin), base + static_cast<uint32_t>(end), true});
     previous = end;
   }
@@ -124,7 +124,8 @@ void find_literal(std::string_view text, std::string_view literal, uint32_t base
   while (previous < text.size()) {
     const size_t found = text.find(literal, previous);
     if (found == std::string_view::npos) break;
-    if (found != previous) out.push_back({base + static_cast<uint32_t>(previous), base + static_cast<uint32_t>(found), false});
+    if (found != previous)
+      out.push_back({base + static_cast<uint32_t>(previous), base + static_cast<uint32_t>(found), false});
     previous = found + literal.size();
     out.push_back({base + static_cast<uint32_t>(found), base + static_cast<uint32_t>(previous), true});
   }

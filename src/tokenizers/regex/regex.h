@@ -1,5 +1,6 @@
 #pragma once
-// Regular expressions as Hugging Face tokenizers has them: Oniguruma's syntax and matching, Unicode 16 classes.
+// Regular expressions as Hugging Face tokenizers has them: Oniguruma's syntax and matching, Unicode 16
+// classes.
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -22,8 +23,9 @@ class Regex {
   /// Errors: Error{invalid_config} if the pattern is malformed or too large.
   explicit Regex(std::string_view pattern);
 
-  /// Appends matches and what lies between them, in order, covering all of `text` (as the reference's find_matches).
-  /// Positions are counted from `base`. Errors: Error{unsupported} if the pattern takes absurdly many steps.
+  /// Appends matches and what lies between them, in order, covering all of `text` (as the reference's
+  /// find_matches). Positions are counted from `base`. Errors: Error{unsupported} if the pattern takes
+  /// absurdly many steps.
   void find_matches(std::string_view text, uint32_t base, std::vector<Match>& out) const;
 
  private:

@@ -24,7 +24,9 @@ void SplitPattern::find_matches(std::string_view text, uint32_t base, std::vecto
   const char* end = begin + text.size();
   const char* unmatched = begin;
   const auto add = [&](const char* from, const char* to, bool is_match) {
-    if (from < to) out.push_back({base + static_cast<uint32_t>(from - begin), base + static_cast<uint32_t>(to - begin), is_match});
+    if (from < to)
+      out.push_back(
+          {base + static_cast<uint32_t>(from - begin), base + static_cast<uint32_t>(to - begin), is_match});
   };
   for (const char* p = begin; p < end;) {
     const char* next = matcher_(p, end);

@@ -56,7 +56,8 @@ void Rewriter::copy_sources(uint32_t begin, uint32_t end) {
 
 void Rewriter::put(std::string_view characters, uint32_t from) {
   if (out_.in_place_) {
-    const bool stays = size() == from && characters.size() == utf8_length(static_cast<unsigned char>(in_.text()[from]));
+    const bool stays =
+        size() == from && characters.size() == utf8_length(static_cast<unsigned char>(in_.text()[from]));
     if (!stays) leave_place();
   }
   out_.text_.append(characters);

@@ -57,8 +57,8 @@ class AlignedText {
   bool in_place_ = true;
 };
 
-/// Writes a new version of a text, front to back. Errors: Error{unsupported} once the result is absurdly longer
-/// than the original (a hostile replacement).
+/// Writes a new version of a text, front to back. Errors: Error{unsupported} once the result is absurdly
+/// longer than the original (a hostile replacement).
 class Rewriter {
  public:
   /// Reads `in`, writes `out`, whose storage is reused. They are two objects of the same original.

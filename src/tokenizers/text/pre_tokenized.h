@@ -31,9 +31,10 @@ class PreTokenized {
     if (!original.empty()) pieces_.push_back({0, static_cast<uint32_t>(original.size()), 0, -1});
   }
 
-  /// Forgets pieces that a normalizer has emptied.
-  void drop_empty() {
+  /// Forgets pieces that a normalizer has emptied; the others start where their first character comes from.
+  void settle() {
     std::erase_if(pieces_, [](const Piece& p) { return p.begin == p.end; });
+    for (Piece& p : pieces_) p.original_begin = current_.source_begin(p.begin);
   }
 
   [[nodiscard]] const AlignedText& aligned() const { return current_; }
@@ -43,8 +44,9 @@ class PreTokenized {
   }
   [[nodiscard]] const std::vector<Piece>& pieces() const { return pieces_; }
 
-  /// True after ByteLevel: the text is meant byte by byte, each byte standing for the character that ByteLevel
-  /// writes for it. Models that can, read the bytes; for all others write_byte_level() writes the characters.
+  /// True after ByteLevel: the text is meant byte by byte, each byte standing for the character that
+  /// ByteLevel writes for it. Models that can, read the bytes; for all others write_byte_level() writes the
+  /// characters.
   [[nodiscard]] bool byte_level() const { return byte_level_; }
   void set_byte_level() { byte_level_ = true; }
   void write_byte_level();
@@ -81,9 +83,7 @@ class PreTokenized {
       }
       f(piece, [&](uint32_t begin, uint32_t end, int64_t token = -1) {
         if (begin >= end) return;
-        // An uncut piece keeps its start: a normalizer may have removed what was there.
-        const bool whole = begin == piece.begin && end == piece.end && token < 0;
-        next_.push_back({begin, end, whole ? piece.original_begin : current_.source_begin(begin), token});
+        next_.push_back({begin, end, current_.source_begin(begin), token});
       });
     }
     pieces_.swap(next_);

@@ -9,7 +9,22 @@ namespace ferry::tokenizers {
 namespace {
 
 // Grapheme_Cluster_Break, in the order of the generated table.
-enum Break : uint8_t { other, cr, lf, control, extend, zwj, regional, prepend, spacing_mark, l, v, t, lv, lvt };
+enum Break : uint8_t {
+  other,
+  cr,
+  lf,
+  control,
+  extend,
+  zwj,
+  regional,
+  prepend,
+  spacing_mark,
+  l,
+  v,
+  t,
+  lv,
+  lvt
+};
 enum Conjunct : uint8_t { none, linker, consonant, extender };
 
 // Break in the low four bits, Indic_Conjunct_Break in two more, Extended_Pictographic in the seventh.
@@ -43,9 +58,9 @@ const char* next_grapheme(const char* p, const char* end) {
   uint8_t before = class_at(p);
   p += utf8_length(static_cast<unsigned char>(*p));
   bool odd_regional = (before & 15) == regional;
-  bool after_pictographic = (before & 64) != 0;           // Pictographic Extend*
-  bool conjunct = (before >> 4 & 3) == consonant;         // Consonant [Extend Linker]*
-  bool linked = false;                                    // ... with a linker among them.
+  bool after_pictographic = (before & 64) != 0;    // Pictographic Extend*
+  bool conjunct = (before >> 4 & 3) == consonant;  // Consonant [Extend Linker]*
+  bool linked = false;                             // ... with a linker among them.
   while (p < end) {
     const uint8_t here = class_at(p);
     const uint8_t a = before & 15;
@@ -58,8 +73,8 @@ const char* next_grapheme(const char* p, const char* end) {
       joins = false;
     } else {
       joins = hangul_joins(a, b) || b == extend || b == zwj || b == spacing_mark || a == prepend ||
-              (conjunct && linked && c == consonant) || (a == zwj && after_pictographic && (here & 64) != 0) ||
-              (odd_regional && b == regional);
+              (conjunct && linked && c == consonant) ||
+              (a == zwj && after_pictographic && (here & 64) != 0) || (odd_regional && b == regional);
     }
     if (!joins) return p;
     odd_regional = b == regional && !odd_regional;

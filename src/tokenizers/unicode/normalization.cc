@@ -14,7 +14,13 @@ constexpr uint32_t kLCount = 19, kVCount = 21, kTCount = 28, kSCount = kLCount *
 
 // What a character needs, by form. "Joins" = may reorder or compose with what stands before it; "stable" =
 // decomposes, but alone composes to itself again.
-enum Need : uint8_t { kJoinsDecomposed = 1, kJoinsComposed = 2, kCanonical = 4, kCompatible = 8, kStable = 16 };
+enum Need : uint8_t {
+  kJoinsDecomposed = 1,
+  kJoinsComposed = 2,
+  kCanonical = 4,
+  kCompatible = 8,
+  kStable = 16
+};
 
 struct Tables {
   std::vector<uint8_t> combining = std::vector<uint8_t>(0x110000);
@@ -24,7 +30,9 @@ struct Tables {
   std::unordered_map<uint64_t, char32_t> compositions;
 };
 
-uint64_t pair_key(char32_t a, char32_t b) { return uint64_t{a} << 32 | b; }
+uint64_t pair_key(char32_t a, char32_t b) {
+  return uint64_t{a} << 32 | b;
+}
 
 const Tables& tables_of_forms() {
   static const Tables result = [] {
@@ -90,7 +98,8 @@ class Segment {
       }
       size_t end = i;
       while (end < units_.size() && combining(end) != 0) ++end;
-      std::stable_sort(units_.begin() + static_cast<ptrdiff_t>(i), units_.begin() + static_cast<ptrdiff_t>(end),
+      std::stable_sort(units_.begin() + static_cast<ptrdiff_t>(i),
+                       units_.begin() + static_cast<ptrdiff_t>(end),
                        [&](const Unit& a, const Unit& b) { return t_.combining[a.c] < t_.combining[b.c]; });
       i = end;
     }
@@ -141,7 +150,8 @@ class Segment {
     if (a >= kLBase && a < kLBase + kLCount && b >= kVBase && b < kVBase + kVCount) {
       return kSBase + ((a - kLBase) * kVCount + (b - kVBase)) * kTCount;
     }
-    if (a >= kSBase && a < kSBase + kSCount && (a - kSBase) % kTCount == 0 && b > kTBase && b < kTBase + kTCount) {
+    if (a >= kSBase && a < kSBase + kSCount && (a - kSBase) % kTCount == 0 && b > kTBase &&
+        b < kTBase + kTCount) {
       return a + (b - kTBase);
     }
     const auto found = t_.compositions.find(pair_key(a, b));
@@ -229,7 +239,9 @@ void decompose(std::vector<Sourced>& characters, std::vector<Sourced>& scratch) 
   for (const Sourced& s : characters) segment.decompose(s.c, false);
   segment.reorder();
   scratch.clear();
-  hand_out(segment.units(), [&](char32_t c, uint32_t source) { scratch.push_back({c, characters[source].from}); });
+  hand_out(segment.units(), [&](char32_t c, uint32_t source) {
+    scratch.push_back({c, characters[source].from});
+  });
   characters.swap(scratch);
 }
 

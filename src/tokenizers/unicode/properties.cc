@@ -50,16 +50,44 @@ const NamedRuns kPosix[] = {
 
 // Long names of categories and their groups, as Oniguruma has them.
 const std::pair<std::string_view, std::string_view> kLongNames[] = {
-    {"letter", "l"}, {"uppercaseletter", "lu"}, {"lowercaseletter", "ll"}, {"titlecaseletter", "lt"},
-    {"modifierletter", "lm"}, {"otherletter", "lo"}, {"mark", "m"}, {"combiningmark", "m"},
-    {"nonspacingmark", "mn"}, {"spacingmark", "mc"}, {"enclosingmark", "me"}, {"number", "n"},
-    {"decimalnumber", "nd"}, {"letternumber", "nl"}, {"othernumber", "no"}, {"punctuation", "p"},
-    {"connectorpunctuation", "pc"}, {"dashpunctuation", "pd"}, {"openpunctuation", "ps"},
-    {"closepunctuation", "pe"}, {"initialpunctuation", "pi"}, {"finalpunctuation", "pf"},
-    {"otherpunctuation", "po"}, {"symbol", "s"}, {"mathsymbol", "sm"}, {"currencysymbol", "sc"},
-    {"modifiersymbol", "sk"}, {"othersymbol", "so"}, {"separator", "z"}, {"spaceseparator", "zs"},
-    {"lineseparator", "zl"}, {"paragraphseparator", "zp"}, {"other", "c"}, {"control", "cc"},
-    {"format", "cf"}, {"surrogate", "cs"}, {"privateuse", "co"}, {"unassigned", "cn"},
+    {"letter", "l"},
+    {"uppercaseletter", "lu"},
+    {"lowercaseletter", "ll"},
+    {"titlecaseletter", "lt"},
+    {"modifierletter", "lm"},
+    {"otherletter", "lo"},
+    {"mark", "m"},
+    {"combiningmark", "m"},
+    {"nonspacingmark", "mn"},
+    {"spacingmark", "mc"},
+    {"enclosingmark", "me"},
+    {"number", "n"},
+    {"decimalnumber", "nd"},
+    {"letternumber", "nl"},
+    {"othernumber", "no"},
+    {"punctuation", "p"},
+    {"connectorpunctuation", "pc"},
+    {"dashpunctuation", "pd"},
+    {"openpunctuation", "ps"},
+    {"closepunctuation", "pe"},
+    {"initialpunctuation", "pi"},
+    {"finalpunctuation", "pf"},
+    {"otherpunctuation", "po"},
+    {"symbol", "s"},
+    {"mathsymbol", "sm"},
+    {"currencysymbol", "sc"},
+    {"modifiersymbol", "sk"},
+    {"othersymbol", "so"},
+    {"separator", "z"},
+    {"spaceseparator", "zs"},
+    {"lineseparator", "zl"},
+    {"paragraphseparator", "zp"},
+    {"other", "c"},
+    {"control", "cc"},
+    {"format", "cf"},
+    {"surrogate", "cs"},
+    {"privateuse", "co"},
+    {"unassigned", "cn"},
 };
 
 // Lower case letters and digits of a name: "White_Space" and "white space" are one.
@@ -174,7 +202,8 @@ uint32_t to_lower(char32_t c, char32_t out[3]) {
         page = static_cast<uint16_t>(t.pages.size());
         t.pages.emplace_back();
       }
-      t.pages[page][from & 255] = n > 1 ? INT32_MAX : static_cast<int32_t>(kLower[i + 2]) - static_cast<int32_t>(from);
+      t.pages[page][from & 255] =
+          n > 1 ? INT32_MAX : static_cast<int32_t>(kLower[i + 2]) - static_cast<int32_t>(from);
     }
     return t;
   }();

@@ -28,6 +28,7 @@ enum Flag : uint32_t {
   combining_mark = 1u << 11, ///< StripAccents.
   onig_space = 1u << 12,     ///< \s of Split and Replace patterns.
   onig_word = 1u << 13,      ///< \w of Split and Replace patterns.
+  onig_class_word = 1u << 14,  ///< \w inside of [...], which differs in Latin-1.
 };
 // clang-format on
 
@@ -68,8 +69,9 @@ uint32_t to_lower(char32_t c, char32_t out[3]);
 
 using CodePointRange = std::pair<char32_t, char32_t>;  // Both ends included.
 
-/// The characters of \p{name} as Hugging Face's Oniguruma knows them: categories, their groups, scripts and the
-/// binary properties that patterns use. Spaces, '-', '_' and case of the name do not matter. Nothing if unknown.
+/// The characters of \p{name} as Hugging Face's Oniguruma knows them: categories, their groups, scripts and
+/// the binary properties that patterns use. Spaces, '-', '_' and case of the name do not matter. Nothing if
+/// unknown.
 std::optional<std::vector<CodePointRange>> property_ranges(std::string_view name);
 
 /// The characters of [:name:]. Nothing if unknown.

@@ -18,12 +18,14 @@ void for_each_run(std::span<const uint32_t> runs, F&& f) {
   }
 }
 
-extern const std::span<const uint32_t> canonical;      ///< {c, n, c1 .. cn}: NFD of c.
-extern const std::span<const uint32_t> compatible;     ///< {c, n, c1 .. cn}: NFKD of c where it differs from NFD.
-extern const std::span<const uint32_t> compositions;   ///< {a, b, c}: a + b composes to c.
-extern const std::span<const uint32_t> combining_runs; ///< Canonical combining class.
-extern const std::span<const uint32_t> grapheme_runs;  ///< Grapheme_Cluster_Break.
+extern const std::span<const uint32_t> canonical;  ///< {c, n, c1 .. cn}: NFD of c.
+extern const std::span<const uint32_t>
+    compatible;  ///< {c, n, c1 .. cn}: NFKD of c where it differs from NFD.
+extern const std::span<const uint32_t> compositions;    ///< {a, b, c}: a + b composes to c.
+extern const std::span<const uint32_t> combining_runs;  ///< Canonical combining class.
+extern const std::span<const uint32_t> grapheme_runs;   ///< Grapheme_Cluster_Break.
 extern const std::span<const uint32_t> pictographic_runs;
-extern const std::span<const uint32_t> conjunct_runs;  ///< Indic_Conjunct_Break: 1 linker, 2 consonant, 3 extend.
+extern const std::span<const uint32_t>
+    conjunct_runs;  ///< Indic_Conjunct_Break: 1 linker, 2 consonant, 3 extend.
 
 }  // namespace ferry::tokenizers::tables

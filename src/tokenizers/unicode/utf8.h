@@ -14,7 +14,9 @@ inline uint32_t utf8_length(unsigned char lead) {
   return lead < 0xF0 ? 3 : 4;
 }
 
-inline bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
+inline bool is_continuation(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
+}
 
 /// The character that starts at `p`.
 inline char32_t decode_utf8(const char* p) {
@@ -22,7 +24,8 @@ inline char32_t decode_utf8(const char* p) {
   if (b[0] < 0x80) return b[0];
   if (b[0] < 0xE0) return static_cast<char32_t>((b[0] & 0x1Fu) << 6 | (b[1] & 0x3Fu));
   if (b[0] < 0xF0) return static_cast<char32_t>((b[0] & 0x0Fu) << 12 | (b[1] & 0x3Fu) << 6 | (b[2] & 0x3Fu));
-  return static_cast<char32_t>((b[0] & 0x07u) << 18 | (b[1] & 0x3Fu) << 12 | (b[2] & 0x3Fu) << 6 | (b[3] & 0x3Fu));
+  return static_cast<char32_t>((b[0] & 0x07u) << 18 | (b[1] & 0x3Fu) << 12 | (b[2] & 0x3Fu) << 6 |
+                               (b[3] & 0x3Fu));
 }
 
 /// Where the character before `p` starts; there must be one.

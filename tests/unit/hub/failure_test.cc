@@ -222,6 +222,7 @@ TEST_F(FailureTest, AnEndlessModelInfoIsStopped) {
 TEST_F(FailureTest, ASlowBodyIsGivenUp) {
   HubOptions options = this->options();
   options.max_tries = 1;
+  options.download_timeout = std::chrono::seconds(1);
   FakeReply reply{200, {}, weights().content};
   reply.pause = std::chrono::milliseconds(50);
   answer("/org/model/model.safetensors", reply);

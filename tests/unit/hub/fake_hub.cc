@@ -33,12 +33,14 @@ FakeReply ranged(const FakeRequest& request, const std::string& content, const s
   return reply;
 }
 
-FakeHub::FakeHub()
-    : cdn_("cdn", [this](const FakeRequest& request) { return answer(request); }),
-      hub_("hub", [this](const FakeRequest& request) { return answer(request); }) {}
+FakeHub::FakeHub(bool tls)
+    : tls_(tls),
+      cdn_("cdn", [this](const FakeRequest& request) { return answer(request); }),
+      hub_(
+          "hub", [this](const FakeRequest& request) { return answer(request); }, tls) {}
 
 std::string FakeHub::endpoint() const {
-  return fmt::format("http://127.0.0.1:{}", hub_.port());
+  return fmt::format("{}://127.0.0.1:{}", tls_ ? "https" : "http", hub_.port());
 }
 
 std::vector<FakeRequest> FakeHub::requests() const {

@@ -41,13 +41,28 @@ struct FakeReply {
   bool drop = false;                      ///< Close without a word.
 };
 
+/// A key and a certificate for "localhost" and 127.0.0.1 that its own key signed. Made when first asked for.
+class Certificate {
+ public:
+  static const Certificate& shared();
+  /// The certificate, PEM: what a client has to trust.
+  [[nodiscard]] const std::string& pem() const { return pem_; }
+  /// An OpenSSL SSL_CTX* for servers; lives as long as the process.
+  [[nodiscard]] void* server_context() const { return context_; }
+
+ private:
+  Certificate();
+  std::string pem_;
+  void* context_ = nullptr;
+};
+
 /// Accepts connections on 127.0.0.1 and answers requests by a function, each connection in a thread of its
 /// own.
 class LoopbackServer {
  public:
   using Handler = std::function<FakeReply(const FakeRequest&)>;
 
-  LoopbackServer(std::string name, Handler handler);
+  LoopbackServer(std::string name, Handler handler, bool tls = false);
   ~LoopbackServer();
   LoopbackServer(const LoopbackServer&) = delete;
   LoopbackServer& operator=(const LoopbackServer&) = delete;
@@ -55,19 +70,20 @@ class LoopbackServer {
   [[nodiscard]] int port() const { return port_; }
 
  private:
+  class Connection;
+
   void accept_all();
-  void serve(int connection);
-  std::optional<FakeRequest> read_request(int connection, std::string& buffer);
-  bool write_reply(int connection, const FakeRequest& request, const FakeReply& reply);
-  bool write_all(int connection, std::string_view bytes);
+  void serve(Connection& connection);
+  std::optional<FakeRequest> read_request(Connection& connection, std::string& buffer);
+  static bool write_reply(Connection& connection, const FakeRequest& request, const FakeReply& reply);
 
   const std::string name_;
   const Handler handler_;
+  const bool tls_;
   int listener_ = -1;
   int port_ = 0;
   std::atomic<bool> stopping_{false};
-  std::mutex mutex_;
-  std::list<std::thread> connections_;
+  std::list<std::thread> connections_;  // Of the accepting thread, until that has ended.
   std::thread acceptor_;
 };
 
@@ -90,7 +106,8 @@ inline constexpr const char* kToken = "hf_test_token";
 
 class FakeHub {
  public:
-  FakeHub();
+  /// With `tls` the hub speaks https, the other port http all the same.
+  explicit FakeHub(bool tls = false);
 
   [[nodiscard]] std::string endpoint() const;
   /// The requests so far.
@@ -112,6 +129,7 @@ class FakeHub {
   FakeReply resolve(const FakeRequest& request) const;
   FakeReply cdn(const FakeRequest& request) const;
 
+  const bool tls_;
   mutable std::mutex mutex_;
   std::vector<FakeRequest> requests_;
   LoopbackServer cdn_;

@@ -1,0 +1,155 @@
+#include "runtime/model_folder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "ferry/export.h"
+#include "hub/hub.h"
+
+namespace ferry::runtime {
+namespace {
+namespace fs = std::filesystem;
+
+const Log& log_of(const LoadOptions& options) {
+  static const Log silent;
+  return options.log != nullptr ? *options.log : silent;
+}
+
+std::vector<fs::path> onnx_files(const fs::path& folder) {
+  std::vector<fs::path> out;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    if (entry.path().extension() == ".onnx") out.push_back(entry.path());
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+// Empty if the folder has no model.
+fs::path choose_model(const fs::path& folder, const LoadOptions& options) {
+  if (!options.file_name.empty()) {
+    check_relative_name(options.file_name, "file_name");
+    if (ferry::is_regular_file(folder / options.file_name)) return folder / options.file_name;
+    throw Error(ErrorCode::not_found, fmt::format("there is no {} in {}", printable(options.file_name),
+                                                  printable(folder.string())));
+  }
+  if (ferry::is_regular_file(folder / "model.onnx")) return folder / "model.onnx";
+  const auto files = onnx_files(folder);
+  if (files.empty()) return {};
+  if (files.size() > 1) {
+    std::vector<std::string> names;
+    for (const auto& file : files) names.push_back(file.filename().string());
+    throw Error(ErrorCode::usage,
+                fmt::format("{} holds several models: {}", printable(folder.string()), join(names)))
+        .with_hint("choose one with file_name");
+  }
+  return files.front();
+}
+
+hub::HubOptions hub_options(const LoadOptions& options) {
+  auto out = hub::HubOptions::from_environment(
+      options.environment ? options.environment : [](const char*) -> const char* { return nullptr; });
+  if (!options.cache_dir.empty()) out.cache_dir = options.cache_dir;
+  if (!options.token.empty()) out.token = hub::clean_token(options.token);
+  if (options.local_files_only) out.offline = true;
+  out.log = log_of(options);
+  return out;
+}
+
+// The .onnx files of a repository, their data, and the small files beside them.
+std::vector<std::string> runtime_files(const std::vector<hub::RepoSibling>& siblings) {
+  std::vector<std::string> out;
+  for (const auto& sibling : siblings) {
+    const std::string& name = sibling.rfilename;
+    const bool model = ends_with(name, ".onnx") || ends_with(name, ".onnx_data");
+    const bool small = ends_with(name, ".json") || ends_with(name, ".txt") || ends_with(name, ".model") ||
+                       ends_with(name, ".jinja");
+    if (model || small) out.push_back(name);
+  }
+  return out;
+}
+
+fs::path locate(const std::string& model, const LoadOptions& options) {
+  std::error_code ignored;
+  if (fs::is_directory(model, ignored)) return model;
+  if (fs::exists(model, ignored) || starts_with(model, "/") || starts_with(model, ".") ||
+      ends_with(model, "/")) {
+    throw Error(ErrorCode::not_found, fmt::format("there is no model folder {}", printable(model)));
+  }
+  const auto id = hub::parse_model_id(model, options.revision);
+  return hub::Hub(hub_options(options)).snapshot_download(id.repo_id, id.revision, runtime_files);
+}
+
+ModelFolder export_to_temporary(const std::string& model, const LoadOptions& options, std::string_view task) {
+  std::string pattern = (fs::temp_directory_path() / "ferry-model-XXXXXX").string();
+  if (::mkdtemp(pattern.data()) == nullptr)
+    throw Error(ErrorCode::io, "cannot make a temporary folder for the exported model");
+  const fs::path folder = pattern;
+  std::shared_ptr<const void> remover(nullptr, [folder](const void*) {
+    std::error_code ignored;
+    fs::remove_all(folder, ignored);
+  });
+  MainExportOptions exporting;
+  exporting.model = model;
+  exporting.output = folder;
+  exporting.task = options.task.empty() ? std::string(task) : options.task;
+  exporting.subfolder = options.subfolder;
+  exporting.revision = options.revision;
+  exporting.cache_dir = options.cache_dir;
+  exporting.token = options.token;
+  exporting.offline = options.local_files_only;
+  exporting.environment = options.environment;
+  exporting.validate = false;  // As Optimum's classes; main_export proves an export that is kept.
+  exporting.onnxruntime = options.onnxruntime;
+  exporting.log = options.log;
+  main_export(exporting);
+  return {folder, choose_model(folder, {}), std::move(remover)};
+}
+
+}  // namespace
+
+ModelFolder open_model_folder(const std::string& model, const LoadOptions& options, std::string_view task) {
+  if (options.export_model) return export_to_temporary(model, options, task);
+  const fs::path root = locate(model, options);
+  fs::path folder = root;
+  if (!options.subfolder.empty()) {
+    check_relative_name(options.subfolder, "subfolder");
+    folder /= options.subfolder;
+  }
+  fs::path file = choose_model(folder, options);
+  // transformers.js repositories keep their graphs in onnx/.
+  if (file.empty() && options.subfolder.empty()) file = choose_model(root / "onnx", options);
+  if (!file.empty()) return {folder, std::move(file), nullptr};
+  if (!ferry::is_regular_file(folder / "config.json")) {
+    throw Error(ErrorCode::not_found,
+                fmt::format("{} holds neither an ONNX model nor a checkpoint", printable(folder.string())));
+  }
+  log_of(options).warning(fmt::format(
+      "No ONNX files were found for {}, setting export_model = true to convert the model to ONNX.",
+      printable(model)));
+  return export_to_temporary(model, options, task);
+}
+
+std::vector<fs::path> files_to_save(const ModelFolder& folder) {
+  std::vector<fs::path> out = {folder.model};
+  const fs::path data = folder.model.string() + "_data";
+  if (ferry::is_regular_file(data)) out.push_back(data);
+  std::error_code ignored;
+  std::vector<fs::path> small;
+  for (const auto& entry : fs::directory_iterator(folder.path, ignored)) {
+    const std::string extension = entry.path().extension().string();
+    const bool wanted =
+        extension == ".json" || extension == ".txt" || extension == ".model" || extension == ".jinja";
+    if (wanted && ferry::is_regular_file(entry.path())) small.push_back(entry.path());
+  }
+  std::sort(small.begin(), small.end());
+  out.insert(out.end(), small.begin(), small.end());
+  return out;
+}
+
+}  // namespace ferry::runtime

@@ -1,0 +1,181 @@
+// What `ferry export onnx` does when all is well.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "program.h"
+
+namespace ferry::testing {
+namespace {
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+Json parsed(const std::string& text) {
+  return Json::parse(text);
+}
+
+TEST(Export, LogsAsOptimumDoes) {
+  const TemporaryFolder folder;
+  const std::string out = (folder / "out").string();
+  const Ran ran = run_ferry({"export", "onnx", "--model", golden("bert-question-answering").string(), out});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_EQ(ran.out, "");
+  const std::string mark = "[\xe2\x9c\x93]";
+  EXPECT_THAT(ran.err, HasSubstr("\nValidating ONNX model " + out + "/model.onnx...\n\t-" + mark +
+                                 " ONNX model output names match reference model (start_logits, end_logits)\n"
+                                 "\t- Validating ONNX Model output \"start_logits\":\n\t\t-" +
+                                 mark + " (2, 16) matches (2, 16)\n\t\t-" + mark +
+                                 " all values close (atol: 0.0001)\n"));
+  EXPECT_THAT(ran.err, ::testing::EndsWith(
+                           "The ONNX export succeeded and the exported model was saved at: " + out + "\n"));
+  EXPECT_THAT(names_in(out), ElementsAre("config.json", "model.onnx"));
+}
+
+TEST(Export, TheSameInputGivesTheSameBytes) {
+  const TemporaryFolder folder;
+  for (const char* name : {"a", "b"}) {
+    const Ran ran =
+        run_ferry({"export", "onnx", "-m", golden("bert-fill-mask").string(), (folder / name).string()});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+  }
+  EXPECT_EQ(read_file(folder / "a/model.onnx"), read_file(folder / "b/model.onnx"));
+  EXPECT_EQ(read_file(folder / "a/config.json"), read_file(folder / "b/config.json"));
+}
+
+TEST(Export, JsonReportsOnStandardOutput) {
+  const TemporaryFolder folder;
+  const std::string out = (folder / "out").string();
+  const Ran ran = run_ferry({"export", "onnx", "--json", "--quiet", "-m",
+                             golden("distilbert-question-answering").string(), "--opset", "17", out});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json report = parsed(ran.out);
+  EXPECT_EQ(report.at("model_type"), "distilbert");
+  EXPECT_EQ(report.at("task"), "question-answering");
+  EXPECT_EQ(report.at("opset"), 17);
+  EXPECT_EQ(report.at("output"), out);
+  EXPECT_EQ(report.at("files").at(0).at("file"), "model.onnx");
+  EXPECT_GT(report.at("files").at(0).at("nodes"), 0);
+  EXPECT_TRUE(report.at("files").at(0).at("validation").at(0).at("within_tolerance"));
+}
+
+TEST(Export, QuietSaysNothing) {
+  const TemporaryFolder folder;
+  const std::string model = golden("bert-question-answering").string();
+  EXPECT_EQ(run_ferry({"--quiet", "export", "onnx", "-m", model, (folder / "a").string()}).err, "");
+  EXPECT_EQ(run_ferry({"export", "onnx", "-q", "-m", model, (folder / "b").string()}).err, "");
+  RunOptions silent;
+  silent.environment["TRANSFORMERS_VERBOSITY"] = "error";
+  EXPECT_EQ(run_ferry({"export", "onnx", "-m", model, (folder / "c").string()}, silent).err, "");
+}
+
+TEST(Export, RunsAsOptimumCli) {
+  const TemporaryFolder folder;
+  RunOptions options;
+  options.program = folder / "optimum-cli";
+  fs::create_symlink(FERRY_PROGRAM, options.program);
+  const Ran ran =
+      run_ferry({"export", "onnx", "--model", golden("bert-question-answering").string(), "--task",
+                 "question-answering", "--trust-remote-code", (folder / "out").string()},
+                options);
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(run_ferry({"--help"}, options).out, HasSubstr("Usage: optimum-cli"));
+  EXPECT_EQ(run_ferry({"onnxruntime", "quantize", "--avx512", "--onnx_model", "x", "-o", "y"}, options).code,
+            2);
+  EXPECT_THAT(run_ferry({"env"}, options).out, HasSubstr("Copy-and-paste the text below"));
+}
+
+TEST(Export, TransformersOnnxTakesTheBodyUnlessAFeatureIsGiven) {
+  const TemporaryFolder folder;
+  const std::string model = "--model=" + golden("bert-question-answering").string();
+  const Ran body = run_ferry({"transformers.onnx", model, (folder / "body").string(), "--json"});
+  ASSERT_EQ(body.code, 0) << body.err;
+  EXPECT_EQ(parsed(body.out).at("task"), "feature-extraction");
+  EXPECT_THAT(body.err, HasSubstr("All good, model saved at: "));
+  const Ran head = run_ferry({"transformers.onnx", model, "--feature=question-answering", "--preprocessor",
+                              "auto", "--framework", "pt", (folder / "head").string(), "--json"});
+  ASSERT_EQ(head.code, 0) << head.err;
+  EXPECT_EQ(parsed(head.out).at("task"), "question-answering");
+}
+
+TEST(Export, NeitherLocaleNorHomeMatter) {
+  const TemporaryFolder folder;
+  RunOptions options;
+  options.environment = {{"LC_ALL", "de_DE.UTF-8"}, {"HOME", ""}, {"TMPDIR", "/nowhere"}};
+  const Ran ran = run_ferry({"export", "onnx", "-m", golden("bert-question-answering").string(), "--atol",
+                             "0.001", (folder / "out").string()},
+                            options);
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.err, HasSubstr("(atol: 0.001)"));
+}
+
+TEST(Export, StaticShapesAreThoseOfTheFlags) {
+  const TemporaryFolder folder;
+  const std::string out = (folder / "out").string();
+  const Ran ran = run_ferry({"export", "onnx", "-m", golden("bert-question-answering").string(),
+                             "--no-dynamic-axes", "--batch_size", "3", "--sequence_length", "8", out});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json inspected = parsed(run_ferry({"inspect", "--json", out}).out);
+  EXPECT_EQ(inspected.at("files").at(0).at("inputs").at(0).at("axes"), Json({"3", "8"}));
+}
+
+TEST(Export, InPlaceWritesTheGraphAloneBesideTheWeights) {
+  const TemporaryFolder folder;
+  const fs::path model = copy_of_golden("bert-question-answering", folder / "model");
+  const std::string before = read_file(model / "model.safetensors");
+  const Ran ran =
+      run_ferry({"export", "onnx", "-m", model.string(), "--weights", "in-place", model.string()});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(read_file(model / "model.safetensors"), before);
+  EXPECT_LT(fs::file_size(model / "model.onnx"), before.size() / 2);
+  EXPECT_THAT(names_in(model), Not(Contains("model.onnx_data")));
+}
+
+TEST(Export, ReplacesAnEarlierExportAndNothingElse) {
+  const TemporaryFolder folder;
+  const std::string model = golden("bert-question-answering").string();
+  const fs::path out = folder / "out";
+  ASSERT_EQ(run_ferry({"export", "onnx", "-m", model, out.string()}).code, 0);
+  EXPECT_EQ(run_ferry({"export", "onnx", "-m", model, out.string()}).code, 0);
+  const fs::path other = folder / "other";
+  fs::create_directories(other);
+  write_file(other / "config.json", "mine");
+  const Ran refused = run_ferry({"export", "onnx", "-m", model, other.string()});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("--overwrite"));
+  EXPECT_EQ(read_file(other / "config.json"), "mine");
+  EXPECT_THAT(names_in(other), ElementsAre("config.json"));
+  EXPECT_EQ(run_ferry({"export", "onnx", "-m", model, "--overwrite", other.string()}).code, 0);
+  EXPECT_THAT(names_in(other), ElementsAre("config.json", "model.onnx"));
+}
+
+TEST(Export, AMismatchExits3AndWritesNothing) {
+  const TemporaryFolder folder;
+  const fs::path out = folder / "out";
+  const Ran ran = run_ferry({"export", "onnx", "-m", golden("bert-question-answering").string(), "--dtype",
+                             "fp16", "--atol", "1e-9", out.string()});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err, HasSubstr("error[validation_failed]: "));
+  EXPECT_THAT(names_in(out), IsEmpty());
+}
+
+TEST(Inspect, SaysWhatACheckpointIs) {
+  const std::string model = golden("bert-question-answering").string();
+  const Ran text = run_ferry({"inspect", model});
+  ASSERT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("question-answering"));
+  EXPECT_THAT(text.out, HasSubstr("start_logits"));
+  const Json json = parsed(run_ferry({"inspect", model, "--json"}).out);
+  EXPECT_EQ(json.at("model_type"), "bert");
+  EXPECT_EQ(json.at("task"), "question-answering");
+  EXPECT_GT(json.at("parameters"), 1000);
+  EXPECT_EQ(json.at("files").at(0).at("inputs").at(0).at("axes"), Json({"batch_size", "sequence_length"}));
+}
+
+}  // namespace
+}  // namespace ferry::testing

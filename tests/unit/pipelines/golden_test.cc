@@ -1,0 +1,120 @@
+// Every pipeline against what transformers' own answered (tools/oracle/make_pipeline_goldens.py), on folders
+// that are exported on the spot.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "ferry/pipelines.h"
+
+namespace ferry {
+namespace {
+using Json = nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+// "" if both are alike: numbers to 1e-5, everything else exactly.
+std::string difference(const Json& expected, const Json& actual, const std::string& at) {
+  if (expected.is_number_float() || actual.is_number_float()) {
+    if (!expected.is_number() || !actual.is_number()) return at + ": not a number in both";
+    const double apart = std::abs(expected.get<double>() - actual.get<double>());
+    return apart <= 1e-5 + 1e-5 * std::abs(expected.get<double>())
+               ? ""
+               : fmt::format("{}: {} instead of {}", at, actual.dump(), expected.dump());
+  }
+  if (expected.is_object() && actual.is_object()) {
+    for (const auto& [key, value] : expected.items()) {
+      if (!actual.contains(key)) return fmt::format("{}: no {}", at, key);
+      if (auto found = difference(value, actual.at(key), at + "." + key); !found.empty()) return found;
+    }
+    return expected.size() == actual.size()
+               ? ""
+               : fmt::format("{}: {} instead of {}", at, actual.dump(), expected.dump());
+  }
+  if (expected.is_array() && actual.is_array() && expected.size() == actual.size()) {
+    for (size_t i = 0; i < expected.size(); ++i) {
+      if (auto found = difference(expected[i], actual[i], fmt::format("{}[{}]", at, i)); !found.empty())
+        return found;
+    }
+    return "";
+  }
+  return expected == actual ? "" : fmt::format("{}: {} instead of {}", at, actual.dump(), expected.dump());
+}
+
+class PipelineGolden : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(PipelineGolden, EqualsTransformers) {
+  const fs::path folder = fs::path(FERRY_TEST_DATA) / "pipelines" / GetParam();
+  const Json golden = read_json(folder / "expected.json");
+  const Pipeline pipe =
+      pipeline(golden.at("task").get<std::string>(), folder.string(), {.export_model = true});
+  for (const Json& entry : golden.at("cases")) {
+    const Json actual = pipe(entry.at("input"), entry.at("options"));
+    EXPECT_EQ(difference(entry.at("output"), actual, "output"), "")
+        << entry.at("input").dump() << " " << entry.at("options").dump();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PipelineGolden,
+                         ::testing::Values("feature-extraction", "fill-mask", "multi-label",
+                                           "question-answering", "regression", "text-classification",
+                                           "token-classification", "zero-shot-classification"),
+                         [](const auto& instance) {
+                           std::string name = instance.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+std::string example() {
+  return (fs::path(FERRY_TEST_DATA) / ".." / ".." / "examples" / "checkpoints" / "distilbert-squad-tiny")
+      .string();
+}
+
+TEST(QuestionAnswering, TheExampleAnswersInOneCall) {
+  const auto qa = pipeline("question-answering", example(), {.export_model = true});
+  const Answer answer =
+      qa({.question = "What am I using?", .context = "Using DistilBERT with ONNX Runtime!"});
+  EXPECT_EQ(answer.text, "DistilBERT with ONNX Runtime");
+  EXPECT_EQ(answer.start, 6u);
+  EXPECT_EQ(answer.end, 34u);
+  EXPECT_GT(answer.score, 0.9f);
+}
+
+TEST(Pipeline, UnknownTasksAndOptionsAreNamed) {
+  const auto message = [](auto body) -> std::string {
+    try {
+      body();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_EQ(message([] { pipeline("levitation", "x"); }),
+            "there is no pipeline for the task levitation; pipelines: feature-extraction, fill-mask, "
+            "question-answering, "
+            "text-classification, text-ranking, token-classification, zero-shot-classification");
+  const auto qa = pipeline("question-answering", example(), {.export_model = true});
+  EXPECT_EQ(message([&] {
+              qa(Json{{"question", "a"}, {"context", "b"}}, Json{{"topk", 3}});
+            }),
+            "question-answering: there is no option \"topk\"; options: align_to_words, doc_stride, "
+            "handle_impossible_answer, "
+            "max_answer_len, max_seq_len, top_k");
+  EXPECT_EQ(message([&] { qa(Json("a"), Json::object()); }),
+            "question-answering: the input has no text \"question\"");
+}
+
+TEST(Pipeline, ABatchAnswersEachLineAndSaysWhichIsWrong) {
+  const auto qa = pipeline("question-answering", example(), {.export_model = true});
+  const std::vector<Json> inputs = {
+      Json{{"question", "What am I using?"}, {"context", "Using DistilBERT with ONNX Runtime!"}}, Json(3)};
+  const auto results = qa.batch(inputs, Json::object());
+  ASSERT_EQ(results.size(), 2u);
+  EXPECT_EQ(results[0].at("answer"), "DistilBERT with ONNX Runtime");
+  EXPECT_EQ(results[1].at("error"), "question-answering: the input has no text \"question\"");
+}
+
+}  // namespace
+}  // namespace ferry

@@ -1,0 +1,121 @@
+#include "tensor/weight.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "base/error.h"
+
+namespace ferry {
+namespace {
+
+using ::testing::ElementsAre;
+
+Weight ramp(Dims dims) {
+  std::vector<float> values(static_cast<size_t>(element_count(dims)));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  return Weight::from_f32(std::move(dims), values);
+}
+
+// Every range of elements is the same piece of the whole.
+void expect_ranges_agree(const Weight& weight) {
+  const auto all = weight.bytes();
+  const size_t element = bits_of(weight.dtype()) / 8;
+  for (uint64_t first = 0; first < weight.count(); first += 3) {
+    for (const uint64_t count : {uint64_t{1}, uint64_t{5}, weight.count() - first}) {
+      if (first + count > weight.count()) continue;
+      std::vector<std::byte> part(count * element);
+      weight.read(first, count, part.data());
+      ASSERT_EQ(std::memcmp(part.data(), all.data() + first * element, part.size()), 0)
+          << first << "+" << count;
+    }
+  }
+}
+
+TEST(Weight, ViewsReadTheSameInAnyPieces) {
+  const Weight w = ramp({5, 7, 6});
+  const std::vector<int64_t> perm = {2, 0, 1};
+  for (const Weight& view :
+       {w, w.transpose(), w.transpose(perm), w.slice(1, 2, 6), w.transpose().slice(2, 1, 5),
+        w.transpose().reshape({5, 42}), w.reshape({35, 6}).transpose(), w.cast(DType::f16).transpose(),
+        w.transpose().cast(DType::bf16), w.add(w).slice(0, 1, 3), w.scale(0.5f).transpose(perm)}) {
+    expect_ranges_agree(view);
+  }
+}
+
+TEST(Weight, TransposesOfEverySizeAndType) {
+  for (const int64_t rows : {1, 3, 16, 33, 100}) {
+    for (const int64_t columns : {1, 5, 16, 32, 65}) {
+      for (const DType dtype : {DType::f32, DType::f16, DType::f64}) {
+        const Weight w = ramp({rows, columns}).cast(dtype);
+        // Stored, so that the transposed copy is what is tested.
+        const Weight stored = Weight::inline_bytes(dtype, {rows, columns}, w.bytes());
+        const auto turned = stored.transpose().as_f32();
+        const auto straight = stored.as_f32();
+        for (int64_t r = 0; r < rows; ++r) {
+          for (int64_t c = 0; c < columns; ++c)
+            ASSERT_EQ(turned[static_cast<size_t>(c * rows + r)],
+                      straight[static_cast<size_t>(r * columns + c)]);
+        }
+      }
+    }
+  }
+}
+
+TEST(Weight, UnalignedSourcesAreTurnedToo) {
+  std::vector<std::byte> bytes(1 + 40 * 24 * 4);
+  const auto values = ramp({40, 24}).bytes();
+  std::memcpy(bytes.data() + 1, values.data(), values.size());
+  const Weight w = Weight::stored(memory_source(std::move(bytes)), 1, DType::f32, {40, 24});
+  EXPECT_EQ(w.transpose().bytes(), ramp({40, 24}).transpose().bytes());
+}
+
+TEST(Weight, Concatenation) {
+  const std::vector<Weight> parts = {ramp({2, 3}), ramp({2, 1}), ramp({2, 2})};
+  const Weight wide = Weight::concat(parts, 1);
+  EXPECT_EQ(wide.dims(), (Dims{2, 6}));
+  EXPECT_THAT(wide.as_f32(), ElementsAre(0, 1, 2, 0, 0, 1, 3, 4, 5, 1, 2, 3));
+  EXPECT_THAT(Weight::concat(std::vector<Weight>{ramp({1, 2}), ramp({2, 2})}, 0).as_f32(),
+              ElementsAre(0, 1, 0, 1, 2, 3));
+  EXPECT_THROW(Weight::concat(std::vector<Weight>{ramp({1, 2}), ramp({1, 3})}, 0), Error);
+  EXPECT_THROW(Weight::concat(std::vector<Weight>{ramp({2}), ramp({2}).cast(DType::f16)}, 0), Error);
+  expect_ranges_agree(wide);
+  expect_ranges_agree(wide.transpose());
+}
+
+TEST(Weight, KeysTellExpressionsApart) {
+  const Weight w = ramp({4, 4});
+  EXPECT_EQ(w.key(), Weight(w).key());
+  EXPECT_EQ(w.transpose().transpose().key(), w.key());
+  EXPECT_NE(w.transpose().key(), w.key());
+  EXPECT_NE(w.cast(DType::f16).key(), w.cast(DType::bf16).key());
+  EXPECT_NE(w.scale(2).key(), w.scale(3).key());
+  EXPECT_NE(ramp({4, 4}).key(), w.key());
+}
+
+TEST(Weight, StoredBytesAreThoseOfWholeRanges) {
+  const Weight w = ramp({4, 6});
+  EXPECT_TRUE(w.stored_bytes());
+  EXPECT_TRUE(w.slice(0, 1, 3).stored_bytes());
+  EXPECT_FALSE(w.slice(1, 1, 3).stored_bytes());
+  EXPECT_FALSE(w.transpose().stored_bytes());
+  EXPECT_FALSE(w.file_range());
+}
+
+TEST(Weight, WrongPlacesAndShapesAreErrors) {
+  const auto source = memory_source(std::vector<std::byte>(10));
+  EXPECT_THROW(Weight::stored(source, 0, DType::f32, {3}), Error);
+  EXPECT_THROW(Weight::stored(source, ~uint64_t{0}, DType::f32, {1}), Error);
+  EXPECT_THROW(Weight::strided(source, 0, DType::u8, {2, 2}, {9, 1}), Error);
+  EXPECT_THROW(Weight::stored(source, 0, DType::u8, {-1}), Error);
+  const Weight w = ramp({2, 3});
+  EXPECT_THROW((void)w.reshape({5}), Error);
+  EXPECT_THROW((void)w.slice(1, 2, 4), Error);
+  EXPECT_THROW((void)w.slice(2, 0, 0), Error);
+  EXPECT_THROW((void)w.transpose(std::vector<int64_t>{0, 0}), Error);
+  EXPECT_THROW((void)w.add(ramp({3, 2})), Error);
+}
+
+}  // namespace
+}  // namespace ferry
