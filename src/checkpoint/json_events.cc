@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "checkpoint/limits.h"
 #include "checkpoint/tensor_file.h"
 
 namespace ferry::checkpoint {
@@ -39,6 +40,9 @@ class Walker final : public nlohmann::json_sax<nlohmann::json> {
   bool key(string_t& value) override {
     if (!names_[depth_].insert(value).second)
       throw_invalid(what_, fmt::format("the name {} occurs twice in one object", in_quotes(value)));
+    // Tensors, and "__metadata__".
+    if (names_[depth_].size() > kMaxTensors + 1)
+      throw_invalid(what_, fmt::format("more than {} names in one object", kMaxTensors));
     visitor_.on_key(depth_, value);
     return true;
   }

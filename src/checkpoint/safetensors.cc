@@ -142,6 +142,8 @@ class HeaderVisitor final : public JsonVisitor {
   void on_metadata(const JsonScalar& value) {
     if (value.kind != JsonScalar::Kind::string)
       fail(fmt::format("__metadata__ {} is not a string", in_quotes(member_)));
+    if (metadata.size() >= kMaxMetadata)
+      fail(fmt::format("more than {} entries of __metadata__", kMaxMetadata));
     metadata[member_] = value.text;
   }
 

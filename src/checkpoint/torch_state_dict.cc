@@ -42,6 +42,7 @@ class StateDictReader {
     if (out_.tensors.empty()) throw_no_tensors(root);
     if (!left_out.empty())
       out_.warnings.push_back(fmt::format("{}: not tensors, left out: {}", file_, join(left_out, ", ", 5)));
+    warn_of_prefix();
     return std::move(out_);
   }
 
@@ -83,6 +84,15 @@ class StateDictReader {
       }
     }
     return root;
+  }
+
+  void warn_of_prefix() {
+    const auto has_prefix = [](const auto& entry) { return starts_with(entry.first, "module."); };
+    if (!std::all_of(out_.tensors.begin(), out_.tensors.end(), has_prefix)) return;
+    out_.warnings.push_back(
+        fmt::format("{}: every name begins with \"module.\", as DataParallel saves them; no model has such "
+                    "names: save model.module.state_dict()",
+                    file_));
   }
 
   [[noreturn]] void throw_no_tensors(const PickleObject& root) const {

@@ -158,6 +158,12 @@ TEST(Safetensors, OffsetsMustCoverTheFileEndToEnd) {
                  "more than 64 bits can count");
 }
 
+TEST(Safetensors, MetadataIsBounded) {
+  std::string header = R"({"__metadata__":{"x":"")";
+  for (int i = 0; i < 100'001; ++i) header += fmt::format(R"(,"{}":"")", i);
+  expect_invalid(safetensors(header + "}}"), "more than 100000 entries of __metadata__");
+}
+
 TEST(Safetensors, MetadataNamesTheFramework) {
   EXPECT_EQ(read(safetensors(R"({"__metadata__":{"format":"tf"}})")).format, "tf safetensors");
   EXPECT_EQ(read(safetensors(R"({"__metadata__":{"format":"flax"}})")).format, "flax safetensors");

@@ -238,6 +238,13 @@ TEST(Torch, BrokenPicklesAreRefused) {
   refused(std::string(2000000, 'N'), "values at once");
 }
 
+TEST(Torch, NamesOfDataParallelAreReported) {
+  std::string pickle = tensor_pickle("ByteStorage", 1, 0, {1}, {1});
+  pickle.replace(3, text("w").size(), text("module.w"));
+  const auto file = read_bytes(archive(pickle, "x"));
+  EXPECT_THAT(file.warnings, testing::ElementsAre(testing::HasSubstr("every name begins with \"module.\"")));
+}
+
 TEST(Torch, ADictionaryMadeOfPairsIsRead) {
   // Python 2: OrderedDict([[key, value], ...]).
   const std::string tensor = tensor_pickle("ByteStorage", 2, 0, {2}, {1});
