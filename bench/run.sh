@@ -110,3 +110,7 @@ if [ -n "$venv" ]; then
 else
   row "nodes of the graph" "" "$nodes"
 fi
+
+fresh
+"$ferry" export onnx -q -m examples/checkpoints/distilbert-squad-tiny "$out"
+build/bench/bench_question_answering "$out"
