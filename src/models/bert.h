@@ -1,15 +1,20 @@
 #pragma once
 // BERT's parts that other encoders share.
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "nn/architecture.h"
+#include "nn/encoder.h"
 #include "nn/layers.h"
 
 namespace ferry::models::bert {
 
 struct BertConfig {
-  explicit BertConfig(nn::ConfigReader& r);
+  BertConfig() = default;
+  explicit BertConfig(nn::ConfigReader& r) { read(r); }
+  void read(nn::ConfigReader& r);
 
   int64_t vocab_size = 30522;
   int64_t hidden_size = 768;
@@ -26,6 +31,50 @@ struct BertConfig {
   int64_t num_labels = 2;
 
   [[nodiscard]] int64_t head_size() const { return hidden_size / num_attention_heads; }
+  [[nodiscard]] nn::TextInputOptions text_inputs() const {
+    return {vocab_size, type_vocab_size, max_position_embeddings};
+  }
+};
+
+struct BertEmbeddings : nn::Module<BertConfig> {
+  /// `width` is that of the three tables, if not the hidden size.
+  BertEmbeddings(nn::Scope place, const BertConfig& config, int64_t width = 0);
+  nn::Embedding word_embeddings, token_type_embeddings;
+  nn::LayerNorm norm;
+
+  /// ids i64[B, S] -> [B, S, width]. `positions` i64[B, S] tells those of absolute positions; nothing: 0, 1,
+  /// 2, ...
+  nn::Tensor operator()(const nn::Inputs& in,
+                        const std::function<nn::Tensor(const nn::Tensor& ids)>& positions = {}) const;
+
+ private:
+  int64_t width_;
+};
+
+/// Scores of relative positions, [B, h, S, S], before scaling: q . E[l - r] and, for relative_key_query, k .
+/// E[l - r].
+struct RelativeScores : nn::Module<BertConfig> {
+  using Module::Module;
+  nn::Embedding distance_embedding{at("distance_embedding"), 2 * c.max_position_embeddings - 1,
+                                   c.head_size()};
+
+  nn::Tensor operator()(const nn::Tensor& query, const nn::Tensor& key) const;  // [B, S, H] each
+};
+
+// BertSelfOutput and BertOutput in the source: one graph, only the input width differs.
+struct BertOutput : nn::Module<BertConfig> {
+  BertOutput(nn::Scope place, const BertConfig& config, int64_t in);
+  nn::Linear dense;
+  nn::LayerNorm norm;
+
+  nn::Tensor operator()(const nn::Tensor& x, const nn::Tensor& residual) const;
+};
+
+struct BertIntermediate : nn::Module<BertConfig> {
+  using Module::Module;
+  nn::Linear dense{at("dense"), c.hidden_size, c.intermediate_size};
+
+  nn::Tensor operator()(const nn::Tensor& x) const;
 };
 
 /// The transformer layers with their mask: what RoBERTa, ELECTRA and others call with embeddings of their
@@ -41,6 +90,9 @@ struct BertEncoder : nn::Module<BertConfig> {
   struct Layers;
   std::unique_ptr<Layers> layers_;
 };
+
+/// BertPooler, "pooler.dense": the first token's, dense, tanh: [B, S, H] -> [B, H].
+nn::Tensor pooled_first_token(const nn::Scope& body, int64_t hidden_size, const nn::Tensor& hidden);
 
 nn::Architecture arch();
 

@@ -8,14 +8,18 @@
 #include "models/bert.h"
 #include "models/distilbert.h"
 #include "models/llama.h"
+#include "models/text_encoders.h"
 
 namespace ferry::models {
 
 Registry Registry::builtin() {
   Registry registry;
+  registry.add(albert::arch());
   registry.add(bert::arch());
   registry.add(bloom::arch());
+  registry.add(camembert::arch());
   registry.add(distilbert::arch());
+  registry.add(electra::arch());
   registry.add(falcon::arch());
   registry.add(gemma::arch());
   registry.add(gemma2::arch());
@@ -25,12 +29,15 @@ Registry Registry::builtin() {
   registry.add(llama::arch());
   registry.add(mistral::arch());
   registry.add(mixtral::arch());
+  registry.add(mpnet::arch());
   registry.add(opt::arch());
   registry.add(phi::arch());
   registry.add(phi3::arch());
   registry.add(qwen2::arch());
   registry.add(qwen3::arch());
   registry.add(qwen3_moe::arch());
+  registry.add(roberta::arch());
+  registry.add(xlm_roberta::arch());
   return registry;
 }
 

@@ -1,0 +1,115 @@
+// ELECTRA: BERT with embeddings of a width of their own, and heads of its own.
+// Source: transformers 4.57.6, models/electra/modeling_electra.py.
+#include <nlohmann/json.hpp>
+
+#include "models/bert.h"
+#include "models/text_encoders.h"
+
+namespace ferry::models::electra {
+using namespace nn;
+namespace op = ir::op;
+
+struct ElectraConfig : bert::BertConfig {
+  explicit ElectraConfig(ConfigReader& r) {
+    hidden_size = 256;
+    num_attention_heads = 4;
+    intermediate_size = 1024;
+    read(r);
+    r.read("embedding_size", embedding_size);
+    r.read_choice("summary_type", summary_type, {"first", "last", "mean", "cls_index"});
+    r.read("summary_use_proj", summary_use_proj);
+    r.only("summary_proj_to_labels", false);
+    const char* function = "summary_activation";
+    if (r.json().contains(function) && !r.has(function)) summary_activation = "linear";  // null: none.
+    r.read_choice(function, summary_activation, activation_names());
+    r.ignore("summary_last_dropout");
+    r.ignore("summary_first_dropout");
+  }
+  int64_t embedding_size = 128;
+  std::string summary_type = "first";
+  bool summary_use_proj = true;
+  std::string summary_activation = "gelu";
+};
+
+struct ElectraModel : Module<ElectraConfig> {
+  using Module::Module;
+  static constexpr const char* base_model_prefix = "electra";
+  bert::BertEmbeddings embeddings{at("embeddings"), c, c.embedding_size};
+  bert::BertEncoder encoder{at("encoder"), c};
+
+  Tensor hidden(const Inputs& in) const {  // [B, S, H]
+    Tensor x = embeddings(in);
+    if (c.embedding_size != c.hidden_size) {
+      x = Linear(at("embeddings_project"), c.embedding_size, c.hidden_size)(x);
+    }
+    return encoder(x, in["attention_mask"]);
+  }
+
+  Outputs operator()(const Inputs& in) const { return {{"last_hidden_state", hidden(in)}}; }
+};
+
+struct ElectraForMaskedLM : OverBody<ElectraModel> {
+  using OverBody::OverBody;
+  Linear dense{at("generator_predictions.dense"), c.hidden_size, c.embedding_size};
+  LayerNorm norm{at("generator_predictions.LayerNorm"), c.embedding_size, c.layer_norm_eps};
+
+  Outputs operator()(const Inputs& in) const {  // -> [B, S, vocab]
+    const Tensor x = norm(activation("gelu", dense(body.hidden(in))));
+    const Scope head = at("generator_lm_head");
+    head.ignore("weight");
+    const Tensor logits = c.tie_word_embeddings ? body.embeddings.word_embeddings.project(x)
+                                                : Linear(head, c.embedding_size, c.vocab_size, false)(x);
+    const auto named = head.named();
+    return {{"logits", logits + head.parameter("bias", {c.vocab_size})}};
+  }
+};
+
+struct ElectraForSequenceClassification : OverBody<ElectraModel> {
+  using OverBody::OverBody;
+  ClassificationHead classifier{at("classifier"), c.hidden_size, c.num_labels, "gelu"};
+
+  Outputs operator()(const Inputs& in) const {  // -> [B, labels]
+    return {{"logits", classifier(body.hidden(in))}};
+  }
+};
+
+// One vector of a text: [B, S, H] -> [B, H].
+struct ElectraSequenceSummary : Module<ElectraConfig> {
+  using Module::Module;
+
+  Tensor operator()(const Tensor& hidden) const {
+    const auto named = scope.named();
+    Tensor x = chosen(hidden);
+    if (c.summary_use_proj) x = Linear(at("summary"), c.hidden_size, c.hidden_size)(x);
+    const Scope function = at("activation");
+    return activation(c.summary_activation, x, &function);
+  }
+
+ private:
+  [[nodiscard]] Tensor chosen(const Tensor& hidden) const {
+    if (c.summary_type == "first") return select(hidden, 1, 0);
+    if (c.summary_type == "mean") return op::reduce("ReduceMean", hidden, {1}, false);
+    return select(hidden, 1, -1);  // "last", and "cls_index" without an index.
+  }
+};
+
+struct ElectraForMultipleChoice : OverBody<ElectraModel> {
+  using OverBody::OverBody;
+  ElectraSequenceSummary summary{at("sequence_summary"), c};
+  Linear classifier{at("classifier"), c.hidden_size, 1};
+
+  Outputs operator()(const Inputs& in) const {  // [B, choices, S] -> [B, choices]
+    const Tensor hidden = body.hidden(flatten_choices(in));
+    return {{"logits", unflatten_choices(classifier(summary(hidden)), in)}};
+  }
+};
+
+Architecture arch() {
+  return encoder_arch<ElectraModel, ElectraForMaskedLM, ElectraForSequenceClassification,
+                      ElectraForMultipleChoice>(
+      "electra", "Electra",
+      {"generator_predictions", "generator_lm_head", "discriminator_predictions", "qa_outputs", "classifier",
+       "sequence_summary", "*.position_ids"});
+}
+
+}  // namespace ferry::models::electra

@@ -1,0 +1,65 @@
+#pragma once
+// RoBERTa's parts that its relatives share.
+#include <string>
+
+#include "models/bert.h"
+
+namespace ferry::models::roberta {
+
+struct RobertaConfig : bert::BertConfig {
+  RobertaConfig(nn::ConfigReader& r, int64_t default_vocab_size);
+  explicit RobertaConfig(nn::ConfigReader& r) : RobertaConfig(r, 50265) {}
+
+  int64_t pad_token_id = 1;
+
+  [[nodiscard]] nn::TextInputOptions text_inputs() const {  // Positions start after the padding's.
+    return {vocab_size, std::nullopt, max_position_embeddings - pad_token_id - 1};
+  }
+};
+
+/// "lm_head": dense, gelu, layer_norm, then the vocabulary. x [B, S, H] -> [B, S, vocab]
+nn::Tensor lm_head(const nn::Scope& place, const bert::BertConfig& c, const nn::Embedding& embeddings,
+                   const nn::Tensor& x);
+
+/// The checkpoint names of heads.
+inline const std::vector<std::string> kHeads = {"lm_head", "qa_outputs", "classifier", "roberta.pooler",
+                                                "*.position_ids"};
+
+template <typename Config>
+struct RobertaModel : nn::Module<Config> {
+  using nn::Module<Config>::Module;
+  static constexpr const char* base_model_prefix = "roberta";
+  bert::BertEmbeddings embeddings{this->at("embeddings"), this->c};
+  bert::BertEncoder encoder{this->at("encoder"), this->c};
+
+  nn::Tensor hidden(const nn::Inputs& in) const {  // [B, S, H]
+    const auto positions = [&](const nn::Tensor& ids) {
+      return nn::positions_without_padding(ids, this->c.pad_token_id);
+    };
+    return encoder(embeddings(in, positions), in["attention_mask"]);
+  }
+  nn::Tensor pooled(const nn::Inputs& in) const {
+    return bert::pooled_first_token(this->scope, this->c.hidden_size, hidden(in));
+  }
+
+  nn::Outputs operator()(const nn::Inputs& in) const { return {{"last_hidden_state", hidden(in)}}; }
+};
+
+template <typename Config>
+struct RobertaForMaskedLM : nn::OverBody<RobertaModel<Config>> {
+  using nn::OverBody<RobertaModel<Config>>::OverBody;
+
+  nn::Outputs operator()(const nn::Inputs& in) const {  // -> [B, S, vocab]
+    return {{"logits", lm_head(this->at("lm_head"), this->c, this->body.embeddings.word_embeddings,
+                               this->body.hidden(in))}};
+  }
+};
+
+template <typename Config>
+nn::Architecture roberta_arch(const std::string& model_type, const std::string& class_prefix) {
+  using Body = RobertaModel<Config>;
+  return nn::encoder_arch<Body, RobertaForMaskedLM<Config>, nn::FirstTokenForSequenceClassification<Body>,
+                          nn::PooledForMultipleChoice<Body>>(model_type, class_prefix, kHeads);
+}
+
+}  // namespace ferry::models::roberta

@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""Makes the golden cases of the text encoders after BERT and DistilBERT, as make_goldens.py makes theirs.
+
+    python tools/oracle/make_encoder_goldens.py                     every case
+    python tools/oracle/make_encoder_goldens.py roberta electra-    those whose names start so
+    python tools/oracle/make_encoder_goldens.py --list
+
+Padding stands at the start, at the end and in the middle of rows, under the mask and outside of it, so that positions
+that are counted from the ids differ from those counted from the mask and from 0, 1, 2, ...
+"""
+
+import argparse
+import dataclasses
+import sys
+
+import make_goldens
+import torch
+import transformers
+from make_goldens import AUTO_CLASSES, SHORT_RUNS, SIZES, Case, generator
+
+BERT = SIZES["bert"]
+ROBERTA = dict(BERT, type_vocab_size=1, pad_token_id=1)
+SIZES |= {
+    "roberta": ROBERTA,
+    "xlm-roberta": ROBERTA,
+    "camembert": ROBERTA,
+    "electra": dict(BERT, embedding_size=20, pad_token_id=0),
+    "albert": dict(BERT, embedding_size=20, num_hidden_layers=3, pad_token_id=0),
+    "mpnet": {key: value for key, value in BERT.items() if key != "type_vocab_size"},
+}
+WITH_TOKEN_TYPES = {"electra", "albert"}
+EAGER_ONLY = {"electra", "mpnet"}  # transformers has no other attention for them
+# What a head adds to the sizes; logits as wide as the vocabulary would take much room.
+HEADS = {
+    "fill-mask": {"vocab_size": 85},
+    "text-classification": {"num_labels": 3},
+    "token-classification": {"num_labels": 5},
+}
+
+
+@dataclasses.dataclass
+class EncoderCase(Case):
+    @property
+    def model_type(self) -> str:
+        return next(t for t in sorted(SIZES, key=len, reverse=True) if self.name.startswith(t + "-"))
+
+
+def tasks(model_type: str, weights_of: str | None = None, **config) -> list[Case]:
+    """Every task of an architecture; `weights_of` is one whose checkpoints have the same names."""
+    cases = []
+    for task in AUTO_CLASSES:
+        cases.append(EncoderCase(f"{model_type}-{task}", f"{model_type} with the head for {task}",
+                                 {**config, **HEADS.get(task, {})},
+                                 weights=weights_of and f"{weights_of}-{task}",
+                                 runs=SHORT_RUNS if weights_of else make_goldens.RUNS))  # fmt: skip
+    return cases
+
+
+def roberta_cases() -> list[Case]:
+    body = "roberta-feature-extraction"
+    return tasks("roberta") + [
+        EncoderCase(f"{body}-from-head", "a head's checkpoint exported without the head",
+                    weights="roberta-question-answering", head="question-answering"),
+        EncoderCase(f"{body}-pad-5", "positions start after a pad_token_id of 5",
+                    {"pad_token_id": 5}, weights=body),
+        EncoderCase(f"{body}-relative-key-query", "relative positions; those counted from the ids are not used",
+                    {"position_embedding_type": "relative_key_query", "num_hidden_layers": 1}, runs=SHORT_RUNS),
+        EncoderCase(f"{body}-is-decoder", "is_decoder: a causal mask on top of the padding mask",
+                    {"is_decoder": True}, weights=body),
+        EncoderCase("roberta-fill-mask-relu", "the head's function is gelu whatever hidden_act says",
+                    {"hidden_act": "relu", "vocab_size": 85}, weights="roberta-fill-mask"),
+        EncoderCase("roberta-fill-mask-untied", "an output matrix of its own (tie_word_embeddings false)",
+                    {"tie_word_embeddings": False, "num_hidden_layers": 1}, runs=SHORT_RUNS),
+    ] + tasks("xlm-roberta", "roberta") + tasks("camembert", "roberta")  # fmt: skip
+
+
+def electra_cases() -> list[Case]:
+    body, choice = "electra-feature-extraction", "electra-multiple-choice"
+
+    def summary(name, what, **config):
+        return EncoderCase(f"{choice}-{name}", what, config, weights=choice, runs=SHORT_RUNS)
+
+    return tasks("electra") + [
+        EncoderCase(f"{body}-one-width", "embeddings as wide as the hidden states: no projection",
+                    {"embedding_size": 32, "num_hidden_layers": 1}, runs=SHORT_RUNS),
+        EncoderCase(f"{body}-relative-key", "relative positions in the scores of the query",
+                    {"position_embedding_type": "relative_key", "num_hidden_layers": 1}, runs=SHORT_RUNS),
+        EncoderCase(f"{body}-is-decoder", "is_decoder: a causal mask on top of the padding mask",
+                    {"is_decoder": True}, weights=body, runs=SHORT_RUNS),
+        EncoderCase("electra-fill-mask-relu", "the head's function is gelu whatever hidden_act says",
+                    {"hidden_act": "relu", "vocab_size": 85}, weights="electra-fill-mask"),
+        EncoderCase("electra-fill-mask-untied", "an output matrix of its own (tie_word_embeddings false)",
+                    {"tie_word_embeddings": False, "num_hidden_layers": 1, "vocab_size": 85}),
+        summary("last", "the last token, padding or not, sums a text up", summary_type="last"),
+        summary("mean-tanh", "the mean over all tokens, padding included, and tanh",
+                summary_type="mean", summary_activation="tanh"),
+        summary("cls-index", "cls_index without an index: the last token; no function",
+                summary_type="cls_index", summary_activation=None),
+        summary("no-projection", "no layer before the classifier", summary_use_proj=False),
+    ]  # fmt: skip
+
+
+def albert_cases() -> list[Case]:
+    body = "albert-feature-extraction"
+    return tasks("albert") + [
+        EncoderCase(f"{body}-from-head", "a head's checkpoint exported without the head",
+                    weights="albert-question-answering", head="question-answering", runs=SHORT_RUNS),
+        EncoderCase(f"{body}-groups", "five layers of two groups of two inner layers",
+                    {"num_hidden_layers": 5, "num_hidden_groups": 2, "inner_group_num": 2,
+                     "hidden_size": 24, "intermediate_size": 29}, runs=SHORT_RUNS),
+        EncoderCase(f"{body}-relative-key", "relative positions, not scaled, in the scores of the query",
+                    {"position_embedding_type": "relative_key"}, runs=SHORT_RUNS),
+        EncoderCase(f"{body}-relative-key-query", "relative positions, not scaled, of query and key",
+                    {"position_embedding_type": "relative_key_query"}, runs=SHORT_RUNS),
+        EncoderCase(f"{body}-one-width", "embeddings as wide as the hidden states are projected all the same",
+                    {"embedding_size": 32}, runs=SHORT_RUNS),
+        EncoderCase("albert-fill-mask-relu", "the head's function is hidden_act, too",
+                    {"hidden_act": "relu", "vocab_size": 85}, weights="albert-fill-mask"),
+        EncoderCase("albert-fill-mask-untied", "an output matrix of its own (tie_word_embeddings false)",
+                    {"tie_word_embeddings": False, "vocab_size": 85}),
+    ]  # fmt: skip
+
+
+def mpnet_cases() -> list[Case]:
+    body = "mpnet-feature-extraction"
+    return tasks("mpnet") + [
+        EncoderCase(f"{body}-from-head", "a head's checkpoint exported without the head",
+                    weights="mpnet-question-answering", head="question-answering", runs=SHORT_RUNS),
+        EncoderCase(f"{body}-long", "distances up to 140: every bucket; a table of more buckets than are used",
+                    {"max_position_embeddings": 150, "num_hidden_layers": 1, "relative_attention_num_buckets": 35},
+                    runs=[(1, 141), (1, 67)]),
+        EncoderCase(f"{body}-pad-0", "padding is token 1 whatever pad_token_id says",
+                    {"pad_token_id": 0}, weights=body, runs=SHORT_RUNS),
+        EncoderCase(f"{body}-is-decoder", "is_decoder: a causal mask on top of the padding mask",
+                    {"is_decoder": True}, weights=body, runs=SHORT_RUNS),
+        EncoderCase("mpnet-fill-mask-relu", "the head's function is gelu whatever hidden_act says",
+                    {"hidden_act": "relu", "vocab_size": 85}, weights="mpnet-fill-mask"),
+        EncoderCase("mpnet-fill-mask-untied", "an output matrix of its own (tie_word_embeddings false)",
+                    {"tie_word_embeddings": False, "num_hidden_layers": 1, "vocab_size": 85}),
+    ]  # fmt: skip
+
+
+def all_cases() -> list[Case]:
+    cases = roberta_cases() + electra_cases() + albert_cases() + mpnet_cases()
+    names = [case.name for case in cases]
+    assert len(names) == len(set(names)), "two cases with one name"
+    return cases
+
+
+def make_inputs(case: Case, config, run: int, batch: int, sequence: int) -> dict[str, torch.Tensor]:
+    seed = f"{case.weights or case.name}/{run}"
+    rows = batch * make_goldens.CHOICES[batch] if case.task == "multiple-choice" else batch
+    shape = (rows, sequence)
+    mask = make_goldens.padding_mask(rows, sequence, seed)
+    if case.edit_masks:
+        mask = case.edit_masks(mask)
+    ids = torch.randint(0, config.vocab_size, shape, generator=generator(seed, "ids"))
+    pad = 1 if case.model_type == "mpnet" else config.pad_token_id
+    masked = torch.rand(shape, generator=generator(seed, "pad")) < 0.8  # some tokens under the mask are text
+    ids[(mask == 0) & masked] = pad
+    ids[:, sequence // 2] = pad  # and some padding is not under it
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    if case.model_type in WITH_TOKEN_TYPES:
+        types = config.type_vocab_size
+        inputs["token_type_ids"] = torch.randint(0, types, shape, generator=generator(seed, "types"))
+    if case.task == "multiple-choice":
+        inputs = {name: value.view(batch, -1, sequence) for name, value in inputs.items()}
+    return inputs
+
+
+class Reference(make_goldens.Reference):
+    def __init__(self, case: Case, folder, attention: str):
+        super().__init__(case, folder, "eager" if case.model_type in EAGER_ONLY else attention)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cases", nargs="*", metavar="case", help="how names of cases start (default: all)")
+    parser.add_argument("--list", action="store_true", help="print the names and what each case is for")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    make_goldens.make_inputs = make_inputs
+    make_goldens.Reference = Reference
+
+    cases = all_cases()
+    if arguments.list:
+        for case in cases:
+            print(f"{case.name:52} {case.what}")
+        return 0
+    for start in arguments.cases:
+        if not any(case.name.startswith(start) for case in cases):
+            parser.error(f"no case starts with {start}")
+    for case in cases:
+        if not arguments.cases or case.name.startswith(tuple(arguments.cases)):
+            make_goldens.make(case)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
