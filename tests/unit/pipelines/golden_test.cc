@@ -102,7 +102,7 @@ TEST(Pipeline, UnknownTasksAndOptionsAreNamed) {
             "question-answering: there is no option \"topk\"; options: align_to_words, doc_stride, "
             "handle_impossible_answer, "
             "max_answer_len, max_seq_len, top_k");
-  EXPECT_EQ(message([&] { qa(Json("a"), Json::object()); }),
+  EXPECT_EQ(message([&] { (void)qa(Json("a"), Json::object()); }),
             "question-answering: the input has no text \"question\"");
 }
 
