@@ -9,7 +9,7 @@ namespace ferry::models::bert {
 using namespace nn;
 namespace op = ir::op;
 
-void BertConfig::read(ConfigReader& r) {
+void BertConfig::read(ConfigReader& r, int64_t least_token_types) {
   r.read("vocab_size", vocab_size);
   r.read("hidden_size", hidden_size);
   r.read("num_hidden_layers", num_hidden_layers);
@@ -17,7 +17,7 @@ void BertConfig::read(ConfigReader& r) {
   r.read("intermediate_size", intermediate_size);
   r.read_choice("hidden_act", hidden_act, activation_names());
   r.read("max_position_embeddings", max_position_embeddings);
-  r.read("type_vocab_size", type_vocab_size);
+  r.read("type_vocab_size", type_vocab_size, least_token_types);
   r.read("layer_norm_eps", layer_norm_eps);
   r.read_choice("position_embedding_type", position_embedding_type,
                 {"absolute", "relative_key", "relative_key_query"});

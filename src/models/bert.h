@@ -14,7 +14,7 @@ namespace ferry::models::bert {
 struct BertConfig {
   BertConfig() = default;
   explicit BertConfig(nn::ConfigReader& r) { read(r); }
-  void read(nn::ConfigReader& r);
+  void read(nn::ConfigReader& r, int64_t least_token_types = 1);
 
   int64_t vocab_size = 30522;
   int64_t hidden_size = 768;

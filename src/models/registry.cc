@@ -18,6 +18,7 @@ Registry Registry::builtin() {
   registry.add(bert::arch());
   registry.add(bloom::arch());
   registry.add(camembert::arch());
+  registry.add(deberta_v2::arch());
   registry.add(distilbert::arch());
   registry.add(electra::arch());
   registry.add(falcon::arch());

@@ -7,6 +7,7 @@ namespace ferry::models {
 // clang-format off
 namespace albert { nn::Architecture arch(); }
 namespace camembert { nn::Architecture arch(); }
+namespace deberta_v2 { nn::Architecture arch(); }
 namespace electra { nn::Architecture arch(); }
 namespace mpnet { nn::Architecture arch(); }
 namespace roberta { nn::Architecture arch(); }

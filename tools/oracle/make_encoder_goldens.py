@@ -26,10 +26,13 @@ SIZES |= {
     "camembert": ROBERTA,
     "electra": dict(BERT, embedding_size=20, pad_token_id=0),
     "albert": dict(BERT, embedding_size=20, num_hidden_layers=3, pad_token_id=0),
+    "deberta-v2": dict(BERT, type_vocab_size=0, pad_token_id=0, relative_attention=True, position_buckets=8,
+                       pos_att_type=["p2c", "c2p"], share_att_key=True, norm_rel_ebd="layer_norm",
+                       position_biased_input=False, max_relative_positions=-1),
     "mpnet": {key: value for key, value in BERT.items() if key != "type_vocab_size"},
 }
 WITH_TOKEN_TYPES = {"electra", "albert"}
-EAGER_ONLY = {"electra", "mpnet"}  # transformers has no other attention for them
+EAGER_ONLY = {"electra", "mpnet", "deberta-v2"}  # transformers has no other attention for them
 # What a head adds to the sizes; logits as wide as the vocabulary would take much room.
 HEADS = {
     "fill-mask": {"vocab_size": 85},
@@ -140,8 +143,38 @@ def mpnet_cases() -> list[Case]:
     ]  # fmt: skip
 
 
+def deberta_v2_cases() -> list[Case]:
+    body = "deberta-v2-feature-extraction"
+
+    def variant(name, what, **config):
+        return EncoderCase(f"{body}-{name}", what, {"num_hidden_layers": 1, **config}, runs=SHORT_RUNS)
+
+    return tasks("deberta-v2") + [
+        EncoderCase(f"{body}-from-head", "a head's checkpoint exported without the head",
+                    weights="deberta-v2-question-answering", head="question-answering", runs=SHORT_RUNS),
+        variant("own-projections", "projections of positions of their own, both kinds of scores", share_att_key=False),
+        variant("c2p", "scores of content to position alone; pos_att_type as text", share_att_key=False,
+                pos_att_type="C2P"),
+        variant("p2c", "scores of position to content alone", share_att_key=False, pos_att_type=["p2c"]),
+        variant("no-buckets", "a row for each distance, fewer than the text has", position_buckets=-1,
+                max_relative_positions=9, norm_rel_ebd="none"),
+        EncoderCase(f"{body}-long", "longer than max_position_embeddings: distances are cut",
+                    {"num_hidden_layers": 1, "max_relative_positions": 40, "position_buckets": 12}, runs=[(1, 97), (2, 7)]),
+        variant("no-relative-attention", "absolute positions alone; the scale of scores still counts pos_att_type",
+                relative_attention=False, position_biased_input=True),
+        variant("conv", "a convolution next to the first layer, token types, narrow embeddings, positions of both kinds",
+                num_hidden_layers=2, conv_kernel_size=3, conv_act="gelu", type_vocab_size=2, embedding_size=20,
+                position_biased_input=True),
+        variant("conv-groups", "a wider convolution in groups, tanh", conv_kernel_size=5, conv_groups=4),
+        EncoderCase("deberta-v2-fill-mask-narrow", "the head has the width of the embeddings",
+                    {"embedding_size": 20, "num_hidden_layers": 1, "vocab_size": 85}),
+        EncoderCase("deberta-v2-text-classification-tanh", "another function of the pooler",
+                    {"pooler_hidden_act": "tanh", "num_labels": 3}, weights="deberta-v2-text-classification"),
+    ]  # fmt: skip
+
+
 def all_cases() -> list[Case]:
-    cases = roberta_cases() + electra_cases() + albert_cases() + mpnet_cases()
+    cases = roberta_cases() + electra_cases() + albert_cases() + mpnet_cases() + deberta_v2_cases()
     names = [case.name for case in cases]
     assert len(names) == len(set(names)), "two cases with one name"
     return cases
@@ -160,7 +193,7 @@ def make_inputs(case: Case, config, run: int, batch: int, sequence: int) -> dict
     ids[(mask == 0) & masked] = pad
     ids[:, sequence // 2] = pad  # and some padding is not under it
     inputs = {"input_ids": ids, "attention_mask": mask}
-    if case.model_type in WITH_TOKEN_TYPES:
+    if case.model_type in WITH_TOKEN_TYPES or (case.model_type == "deberta-v2" and config.type_vocab_size > 0):
         types = config.type_vocab_size
         inputs["token_type_ids"] = torch.randint(0, types, shape, generator=generator(seed, "types"))
     if case.task == "multiple-choice":
