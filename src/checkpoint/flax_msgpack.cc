@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -228,25 +227,7 @@ class FlaxReader {
     for (const auto& [axis, dim] : shape->second) dims.push_back(dim);
     shapes_.erase(shape);
     check_size(list.front().dtype(), dims, *byte_size(list.front().dtype(), count));
-    add(joined(std::move(list), dims));
-  }
-
-  // Flat chunks, one after the other.
-  static Weight joined(std::vector<Weight> list, const Dims& dims) {
-    std::string identity = "joined";
-    for (const Weight& part : list) identity += ":" + part.key();
-    const DType dtype = list.front().dtype();
-    return Weight::computed(dtype, dims, std::move(identity),
-                            [list = std::move(list)](uint64_t first, uint64_t count, std::byte* out) {
-                              for (const Weight& part : list) {
-                                const uint64_t begin = std::min(first, part.count());
-                                const uint64_t done = std::min(count, part.count() - begin);
-                                part.read(begin, done, out);
-                                out += done * bits_of(part.dtype()) / 8;
-                                first -= begin;
-                                count -= done;
-                              }
-                            });
+    add(Weight::concat(list, 0).reshape(dims));
   }
 
   std::shared_ptr<const ByteSource> source_;
