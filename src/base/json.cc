@@ -103,6 +103,10 @@ Json parse_json(std::string_view text, std::string_view what, const JsonLimits& 
                                                      human_bytes(static_cast<double>(limits.max_bytes))));
   }
   if (!is_utf8(text)) throw Error(ErrorCode::invalid_file, fmt::format("{}: not UTF-8 text", what));
+  // The parser takes a NUL for the end of the text and would pass over what follows.
+  if (text.find('\0') != std::string_view::npos) {
+    throw Error(ErrorCode::invalid_file, fmt::format("{}: not valid JSON: it holds a NUL byte", what));
+  }
   Builder builder(what, limits);
   Json::sax_parse(text.begin(), text.end(), &builder);
   return builder.take();

@@ -36,6 +36,7 @@ TEST(ParseJson, RefusesDepthLengthAndGarbage) {
             "x.json: 7 B of JSON, more than the 3 B allowed");
   EXPECT_NE(refusal("{\"a\": }").find("x.json: not valid JSON at byte"), std::string::npos);
   EXPECT_EQ(refusal("\"\xff\""), "x.json: not UTF-8 text");
+  EXPECT_EQ(refusal(std::string_view("{}\0{", 4)), "x.json: not valid JSON: it holds a NUL byte");
   EXPECT_NE(refusal("{} trailing"), "accepted");
   EXPECT_NE(refusal(""), "accepted");
 }
