@@ -57,7 +57,7 @@ bool can_read_as_float(DType dtype) {
 void to_floats(const std::byte* in, DType dtype, uint64_t count, float* out) {
   switch (dtype) {
     case DType::f32:
-      std::memcpy(out, in, count * sizeof(float));
+      if (count > 0) std::memcpy(out, in, count * sizeof(float));
       return;
     case DType::f64:
       return convert_plain<double>(in, count, out);
@@ -100,7 +100,7 @@ void from_floats(std::span<const float> in, DType dtype, std::byte* out) {
   };
   switch (dtype) {
     case DType::f32:
-      std::memcpy(out, in.data(), in.size_bytes());
+      if (!in.empty()) std::memcpy(out, in.data(), in.size_bytes());
       return;
     case DType::f64:
       return put([](float value) { return static_cast<double>(value); });
