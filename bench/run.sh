@@ -113,4 +113,10 @@ fi
 
 fresh
 "$ferry" export onnx -q -m examples/checkpoints/distilbert-squad-tiny "$out"
-build/bench/bench_question_answering "$out"
+build/bench/bench_question_answering "$out" | tee "$work/qa"
+if [ -n "$venv" ]; then
+  theirs=$("$venv/bin/python" bench/pipeline_latency.py "$out" 2>/dev/null)
+  ours=$(sed 's/.*| \([0-9]*\) us .*/\1/' "$work/qa")
+  row "question answering: transformers' pipeline over Optimum's model / ferry" "" \
+    "$(ratio "$theirs" "$ours") ($theirs us / $ours us)"
+fi
