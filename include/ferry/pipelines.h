@@ -201,9 +201,12 @@ class Pipeline {
   std::shared_ptr<const Runner> runner_;
 };
 
-/// Opens tokenizer and model of a folder or hub id. Tasks: feature-extraction, sentence-similarity,
-/// fill-mask, question-answering, text-classification (sentiment-analysis), token-classification (ner),
-/// zero-shot-classification, text-ranking. Errors: Error{unsupported} that lists them.
+/// The tasks that have a pipeline, sorted.
+std::vector<std::string> pipeline_tasks();
+
+/// Opens tokenizer and model of a folder or hub id. Tasks: those of
+/// pipeline_tasks() and transformers' other names of them (sentiment-analysis, ner). Errors:
+/// Error{unsupported} that lists them.
 Pipeline pipeline(std::string_view task, std::string_view model, const LoadOptions& options = {});
 
 }  // namespace ferry

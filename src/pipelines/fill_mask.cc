@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "ferry/pipelines.h"
+#include "pipelines/registry.h"
+#include "pipelines/runner.h"
 #include "pipelines/scores.h"
 
 namespace ferry {
@@ -74,6 +76,38 @@ std::vector<std::vector<MaskPrediction>> FillMaskPipeline::operator()(std::strin
     out.push_back(std::move(row));
   }
   return out;
+}
+
+namespace {
+using namespace pipelines;  // NOLINT: what runners are written with.
+
+struct FillMaskRunner final : Pipeline::Runner {
+  FillMaskRunner(Tokenizer tokenizer, ORTModelForMaskedLM model)
+      : pipeline(std::move(tokenizer), std::move(model)) {}
+  Json run(const Json& input, const Json& given) const override {
+    FillMaskOptions options;
+    OptionReader reader(task, given);
+    reader.read("top_k", options.top_k);
+    reader.read("targets", options.targets);
+    reader.check();
+    Json out = Json::array();
+    for (const auto& row : pipeline(text_of(task, input), options)) {
+      Json predictions = Json::array();
+      for (const auto& p : row) {
+        predictions.push_back(
+            {{"score", p.score}, {"token", p.token}, {"token_str", p.token_str}, {"sequence", p.sequence}});
+      }
+      out.push_back(std::move(predictions));
+    }
+    return out.size() == 1 ? out[0] : out;
+  }
+  FillMaskPipeline pipeline;
+};
+
+}  // namespace
+
+std::shared_ptr<Pipeline::Runner> pipelines::fill_mask(std::string_view folder, const LoadOptions& options) {
+  return open_runner<FillMaskRunner, ORTModelForMaskedLM>(folder, options);
 }
 
 }  // namespace ferry

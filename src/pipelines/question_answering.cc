@@ -5,6 +5,8 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "ferry/pipelines.h"
+#include "pipelines/registry.h"
+#include "pipelines/runner.h"
 #include "pipelines/scores.h"
 
 namespace ferry {
@@ -148,6 +150,44 @@ std::vector<Answer> QuestionAnsweringPipeline::operator()(const QuestionAnswerin
                    [](const Answer& a, const Answer& b) { return a.score > b.score; });
   if (answers.size() > static_cast<size_t>(options.top_k)) answers.resize(static_cast<size_t>(options.top_k));
   return answers;
+}
+
+namespace {
+using namespace pipelines;  // NOLINT: what runners are written with.
+
+Json to_json(const Answer& answer) {
+  return {{"score", answer.score}, {"start", answer.start}, {"end", answer.end}, {"answer", answer.text}};
+}
+
+struct QuestionAnsweringRunner final : Pipeline::Runner {
+  QuestionAnsweringRunner(Tokenizer tokenizer, ORTModelForQuestionAnswering model)
+      : pipeline(std::move(tokenizer), std::move(model)) {}
+  Json run(const Json& input, const Json& given) const override {
+    QuestionAnsweringOptions options;
+    OptionReader reader(task, given);
+    reader.read("top_k", options.top_k);
+    reader.read("doc_stride", options.doc_stride);
+    reader.read("max_answer_len", options.max_answer_len);
+    reader.read("max_seq_len", options.max_seq_len);
+    reader.read("handle_impossible_answer", options.handle_impossible_answer);
+    reader.read("align_to_words", options.align_to_words);
+    reader.check();
+    const auto answers =
+        pipeline({string_member(task, input, "question"), string_member(task, input, "context")}, options);
+    if (answers.size() == 1) return to_json(answers[0]);
+    Json out = Json::array();
+    for (const auto& answer : answers) out.push_back(to_json(answer));
+    return out;
+  }
+  [[nodiscard]] const QuestionAnsweringPipeline* question_answering() const override { return &pipeline; }
+  QuestionAnsweringPipeline pipeline;
+};
+
+}  // namespace
+
+std::shared_ptr<Pipeline::Runner> pipelines::question_answering(std::string_view folder,
+                                                                const LoadOptions& options) {
+  return open_runner<QuestionAnsweringRunner, ORTModelForQuestionAnswering>(folder, options);
 }
 
 }  // namespace ferry

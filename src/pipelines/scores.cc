@@ -72,4 +72,10 @@ ModelInputs single(const BatchEncoding& batch, size_t index) {
   return one;
 }
 
+std::vector<float> logits_of(const ORTModelForSequenceClassification& model, const ModelInputs& inputs) {
+  const HostTensor logits = model(inputs).logits.to_f32();
+  const auto values = logits.as<float>();
+  return {values.begin(), values.end()};
+}
+
 }  // namespace ferry::pipelines

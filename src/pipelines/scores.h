@@ -22,6 +22,9 @@ std::string_view code_points(std::string_view text, uint32_t begin, uint32_t end
 /// Throws Error{usage} if `length` tokens are more than config.json's max_position_embeddings allows.
 void check_length(const ORTModel& model, size_t length);
 
+/// All logits of a classifier, in f32.
+std::vector<float> logits_of(const ORTModelForSequenceClassification& model, const ModelInputs& inputs);
+
 /// One encoding as model inputs [1, S].
 ModelInputs single(const BatchEncoding& batch, size_t index);
 

@@ -1,5 +1,4 @@
-// Source: transformers 4.57.6, pipelines/text_classification.py, zero_shot_classification.py;
-// sentence-transformers 5.7, cross_encoder/CrossEncoder.py.
+// Source: transformers 4.57.6, pipelines/text_classification.py.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,18 +9,14 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "ferry/pipelines.h"
+#include "pipelines/registry.h"
+#include "pipelines/runner.h"
 #include "pipelines/scores.h"
 
 namespace ferry {
 namespace {
 using pipelines::sigmoid;
 using pipelines::softmax;
-
-std::vector<float> logits_of(const ORTModelForSequenceClassification& model, const ModelInputs& inputs) {
-  const HostTensor logits = model(inputs).logits.to_f32();
-  const auto values = logits.as<float>();
-  return {values.begin(), values.end()};
-}
 
 std::string function_for(const ORTModel& model, size_t labels) {
   const auto config = parse_json(model.config_json(), "config.json");
@@ -50,7 +45,7 @@ std::vector<Classification> classify(const Tokenizer& tokenizer,
   if (options.truncation) encode.truncation = Truncation::longest_first;
   const auto inputs = tokenizer(text, encode);
   pipelines::check_length(model, inputs.encodings[0].size());
-  const auto logits = logits_of(model, inputs);
+  const auto logits = pipelines::logits_of(model, inputs);
   const auto scores = scores_of(model, logits, options.function_to_apply);
   const auto labels = model.labels(scores.size());
   std::vector<Classification> out;
@@ -58,32 +53,6 @@ std::vector<Classification> classify(const Tokenizer& tokenizer,
       options.top_k ? static_cast<size_t>(std::max<int64_t>(*options.top_k, 0)) : scores.size();
   for (const size_t i : pipelines::largest(scores, count)) out.push_back({labels[i], scores[i]});
   return out;
-}
-
-struct NliLabels {
-  size_t entailment = 0, contradiction = 0;
-};
-
-// The label whose name begins with "entail"; the last if there is none, as transformers does.
-NliLabels nli_labels(const ORTModel& model, size_t count) {
-  const auto names = model.labels(count);
-  size_t entailment = count - 1;
-  for (size_t i = 0; i < count; ++i) {
-    if (starts_with(to_lower(names[i]), "entail")) {
-      entailment = i;
-      break;
-    }
-  }
-  return {entailment, entailment == 0 ? count - 1 : 0};
-}
-
-std::string hypothesis(const std::string& pattern, const std::string& label) {
-  const size_t place = pattern.find("{}");
-  if (place == std::string::npos) {
-    throw Error(ErrorCode::usage,
-                fmt::format("the hypothesis_template \"{}\" has no {{}} for the label", printable(pattern)));
-  }
-  return pattern.substr(0, place) + label + pattern.substr(place + 2);
 }
 
 }  // namespace
@@ -103,54 +72,42 @@ std::vector<Classification> TextClassificationPipeline::operator()(
   return classify(tokenizer_, *model_, text, std::string(text_pair), options);
 }
 
-ZeroShotClassificationPipeline::ZeroShotClassificationPipeline(Tokenizer tokenizer,
-                                                               ORTModelForSequenceClassification model)
-    : tokenizer_(std::move(tokenizer)),
-      model_(std::make_shared<const ORTModelForSequenceClassification>(std::move(model))) {}
+namespace {
+using namespace pipelines;  // NOLINT: what runners are written with.
 
-std::vector<Classification> ZeroShotClassificationPipeline::operator()(
-    std::string_view text, std::span<const std::string> candidate_labels,
-    const ZeroShotOptions& options) const {
-  if (candidate_labels.empty())
-    throw Error(ErrorCode::usage, "zero-shot-classification wants at least one candidate label");
-  const bool independent = options.multi_label || candidate_labels.size() == 1;
-  std::vector<float> scores;
-  for (const auto& label : candidate_labels) {
-    EncodeOptions encode;
-    encode.text_pair = hypothesis(options.hypothesis_template, label);
-    encode.truncation = Truncation::only_first;
-    const auto logits = logits_of(*model_, tokenizer_(text, encode));
-    const NliLabels nli = nli_labels(*model_, logits.size());
-    if (independent) {
-      scores.push_back(softmax(std::vector<float>{logits[nli.contradiction], logits[nli.entailment]})[1]);
-    } else {
-      scores.push_back(logits[nli.entailment]);
-    }
-  }
-  if (!independent) scores = softmax(scores);
-  std::vector<Classification> out;
-  for (const size_t i : pipelines::largest(scores, scores.size()))
-    out.push_back({candidate_labels[i], scores[i]});
-  return out;
+Json to_json(const Classification& result) {
+  return {{"label", result.label}, {"score", result.score}};
 }
 
-TextRankingPipeline::TextRankingPipeline(Tokenizer tokenizer, ORTModelForSequenceClassification model)
-    : tokenizer_(std::move(tokenizer)),
-      model_(std::make_shared<const ORTModelForSequenceClassification>(std::move(model))) {}
-
-std::vector<RankedDocument> TextRankingPipeline::operator()(std::string_view query,
-                                                            std::span<const std::string> documents) const {
-  std::vector<float> scores;
-  for (const auto& document : documents) {
-    EncodeOptions encode;
-    encode.text_pair = document;
-    encode.truncation = Truncation::longest_first;
-    const auto logits = logits_of(*model_, tokenizer_(query, encode));
-    scores.push_back(logits.size() == 1 ? sigmoid(logits)[0] : logits[0]);
+struct TextClassificationRunner final : Pipeline::Runner {
+  TextClassificationRunner(Tokenizer tokenizer, ORTModelForSequenceClassification model)
+      : pipeline(std::move(tokenizer), std::move(model)) {}
+  Json run(const Json& input, const Json& given) const override {
+    TextClassificationOptions options;
+    OptionReader reader(task, given);
+    reader.read("top_k", options.top_k);
+    reader.read("function_to_apply", options.function_to_apply);
+    reader.read("truncation", options.truncation);
+    reader.check();
+    options.function_to_apply = to_lower(options.function_to_apply);
+    const std::string text = text_of(task, input);
+    const bool pair = input.is_object() && input.contains("text_pair");
+    const auto results =
+        pair ? pipeline(text, string_member(task, input, "text_pair"), options) : pipeline(text, options);
+    // Without top_k transformers gives the best alone, not a list.
+    if (!reader.has("top_k")) return to_json(results.at(0));
+    Json out = Json::array();
+    for (const auto& result : results) out.push_back(to_json(result));
+    return out;
   }
-  std::vector<RankedDocument> out;
-  for (const size_t i : pipelines::largest(scores, scores.size())) out.push_back({i, scores[i]});
-  return out;
+  TextClassificationPipeline pipeline;
+};
+
+}  // namespace
+
+std::shared_ptr<Pipeline::Runner> pipelines::text_classification(std::string_view folder,
+                                                                 const LoadOptions& options) {
+  return open_runner<TextClassificationRunner, ORTModelForSequenceClassification>(folder, options);
 }
 
 }  // namespace ferry

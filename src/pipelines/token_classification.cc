@@ -1,10 +1,14 @@
 // Source: transformers 4.57.6, pipelines/token_classification.py.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "ferry/pipelines.h"
+#include "pipelines/registry.h"
+#include "pipelines/runner.h"
 #include "pipelines/scores.h"
 
 namespace ferry {
@@ -229,6 +233,51 @@ std::vector<Entity> TokenClassificationPipeline::operator()(std::string_view tex
     }
   }
   return batch.encodings.size() > 1 ? without_overlaps(std::move(out)) : out;
+}
+
+namespace {
+using namespace pipelines;  // NOLINT: what runners are written with.
+
+AggregationStrategy aggregation_strategy(std::string_view task, const std::string& name) {
+  const std::vector<std::string> names = {"none", "simple", "first", "average", "max"};
+  const auto found = std::find(names.begin(), names.end(), to_lower(name));
+  if (found == names.end())
+    refuse(task, fmt::format("aggregation_strategy \"{}\" is not one of {}", printable(name), join(names)));
+  return static_cast<AggregationStrategy>(found - names.begin());
+}
+
+struct TokenClassificationRunner final : Pipeline::Runner {
+  TokenClassificationRunner(Tokenizer tokenizer, ORTModelForTokenClassification model)
+      : pipeline(std::move(tokenizer), std::move(model)) {}
+  Json run(const Json& input, const Json& given) const override {
+    TokenClassificationOptions options;
+    std::string strategy = "none";
+    OptionReader reader(task, given);
+    reader.read("aggregation_strategy", strategy);
+    reader.read("ignore_labels", options.ignore_labels);
+    reader.read("stride", options.stride);
+    reader.check();
+    options.aggregation_strategy = aggregation_strategy(task, strategy);
+    Json out = Json::array();
+    for (const auto& entity : pipeline(text_of(task, input), options)) {
+      const bool grouped = options.aggregation_strategy != AggregationStrategy::none;
+      Json row = {{grouped ? "entity_group" : "entity", entity.entity}, {"score", entity.score}};
+      if (!grouped) row["index"] = entity.index;
+      row["word"] = entity.word;
+      row["start"] = entity.start;
+      row["end"] = entity.end;
+      out.push_back(std::move(row));
+    }
+    return out;
+  }
+  TokenClassificationPipeline pipeline;
+};
+
+}  // namespace
+
+std::shared_ptr<Pipeline::Runner> pipelines::token_classification(std::string_view folder,
+                                                                  const LoadOptions& options) {
+  return open_runner<TokenClassificationRunner, ORTModelForTokenClassification>(folder, options);
 }
 
 }  // namespace ferry
