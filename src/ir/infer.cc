@@ -25,7 +25,7 @@ using Table = std::unordered_map<std::string, InferFunction>;
 Table make_table() {
   Table table;
   for (const auto ops : {elementwise_ops(), shape_ops(), matrix_ops(), reduction_ops(), neural_ops(),
-                         control_ops(), microsoft_ops()}) {
+                         control_ops(), microsoft_ops(), quantization_ops()}) {
     for (const OpDef& op : ops) table.emplace(fmt::format("{}:{}", op.domain, op.op_type), op.infer);
   }
   return table;

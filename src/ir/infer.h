@@ -72,5 +72,6 @@ std::span<const OpDef> reduction_ops();
 std::span<const OpDef> neural_ops();
 std::span<const OpDef> control_ops();
 std::span<const OpDef> microsoft_ops();
+std::span<const OpDef> quantization_ops();
 
 }  // namespace ferry::ir

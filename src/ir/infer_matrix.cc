@@ -4,10 +4,11 @@
 namespace ferry::ir {
 namespace {
 
-std::optional<Shape> product_shape(Inference& in) {
-  if (!in.ranks_known(2)) return std::nullopt;
-  Shape a = in.shape(0);
-  Shape b = in.shape(1);
+// Of the inputs at places `left` and `right`.
+std::optional<Shape> product_shape(Inference& in, size_t left = 0, size_t right = 1) {
+  if (!in.input(left).shape || !in.input(right).shape) return std::nullopt;
+  Shape a = in.shape(left);
+  Shape b = in.shape(right);
   in.require(!a.empty() && !b.empty(), "MatMul of a scalar");
   const bool vector_a = a.size() == 1;
   const bool vector_b = b.size() == 1;
@@ -29,16 +30,35 @@ void matmul_integer(Inference& in) {
   in.set(0, DType::i32, product_shape(in));
 }
 
-void gemm(Inference& in) {
-  in.require_same_dtype(0, 1);
-  if (!in.ranks_known(2)) return in.set(0, in.input(0).dtype);
-  const Shape& a = in.shape(0);
-  const Shape& b = in.shape(1);
+void qlinear_matmul(Inference& in) {
+  in.set(0, in.input(7).dtype, product_shape(in, 0, 3));
+}
+
+// a and b are at places 0 and 1; a float result scaled back by b's scale, and a's where that is stored.
+void matmul_to_float(Inference& in) {
+  const bool dynamic = in.node().op_type == "DynamicQuantizeMatMul";
+  in.set(0, in.input(2).dtype == DType::f16 && !dynamic ? DType::f16 : DType::f32, product_shape(in));
+}
+
+std::optional<Shape> gemm_shape(Inference& in, size_t left, size_t right) {
+  if (!in.input(left).shape || !in.input(right).shape) return std::nullopt;
+  const Shape& a = in.shape(left);
+  const Shape& b = in.shape(right);
   in.require(a.size() == 2 && b.size() == 2, "Gemm of tensors that are not matrices");
   const bool transpose_a = in.node().get("transA", int64_t{0}) != 0;
   const bool transpose_b = in.node().get("transB", int64_t{0}) != 0;
   in.same(a[transpose_a ? 0 : 1], b[transpose_b ? 1 : 0], "inner dimensions differ");
-  in.set(0, in.input(0).dtype, Shape{a[transpose_a ? 1 : 0], b[transpose_b ? 0 : 1]});
+  return Shape{a[transpose_a ? 1 : 0], b[transpose_b ? 0 : 1]};
+}
+
+void gemm(Inference& in) {
+  in.require_same_dtype(0, 1);
+  in.set(0, in.input(0).dtype, gemm_shape(in, 0, 1));
+}
+
+// Without a scale for the result it stays f32.
+void qgemm(Inference& in) {
+  in.set(0, in.has_input(8) ? in.input(8).dtype : DType::f32, gemm_shape(in, 0, 3));
 }
 
 // Heads and their sizes of a query, key or value that is [B, S, heads * size] or [B, heads, S, size].
@@ -115,8 +135,16 @@ void einsum(Inference& in) {
 }
 
 constexpr OpDef kOps[] = {
-    {"MatMul", matmul},       {"MatMulInteger", matmul_integer}, {"Gemm", gemm},
-    {"Attention", attention}, {"RotaryEmbedding", like_first},   {"Einsum", einsum},
+    {"MatMul", matmul},
+    {"MatMulInteger", matmul_integer},
+    {"Gemm", gemm},
+    {"Attention", attention},
+    {"RotaryEmbedding", like_first},
+    {"Einsum", einsum},
+    {"QLinearMatMul", qlinear_matmul},
+    {"MatMulIntegerToFloat", matmul_to_float, kMicrosoftDomain},
+    {"DynamicQuantizeMatMul", matmul_to_float, kMicrosoftDomain},
+    {"QGemm", qgemm, kMicrosoftDomain},
 };
 
 }  // namespace

@@ -27,12 +27,11 @@ Dim window(Inference& in, const Dim& size, int64_t kernel, int64_t stride, int64
   return span.floor_div(stride) + Dim(1);
 }
 
-void convolution(Inference& in) {
-  const DType dtype = in.input(0).dtype;
-  in.require_same_dtype(0, 1);
-  if (!in.ranks_known(2)) return in.set(0, dtype);
-  const Shape& data = in.shape(0);
-  const Shape& weight = in.shape(1);
+// Of an input and a weight at these places.
+std::optional<Shape> convolution_shape(Inference& in, size_t data_input, size_t weight_input) {
+  if (!in.input(data_input).shape || !in.input(weight_input).shape) return std::nullopt;
+  const Shape& data = in.shape(data_input);
+  const Shape& weight = in.shape(weight_input);
   in.require(data.size() >= 3 && data.size() == weight.size(),
              "Conv wants an input and a weight of the same rank, 3 or more");
   const size_t spatial = data.size() - 2;
@@ -47,7 +46,20 @@ void convolution(Inference& in) {
     out.push_back(window(in, data[i + 2], *weight[i + 2].constant(), strides[i], dilations[i],
                          pads[i] + pads[i + spatial], false));
   }
-  in.set(0, dtype, out);
+  return out;
+}
+
+void convolution(Inference& in) {
+  in.require_same_dtype(0, 1);
+  in.set(0, in.input(0).dtype, convolution_shape(in, 0, 1));
+}
+
+void integer_convolution(Inference& in) {
+  in.set(0, DType::i32, convolution_shape(in, 0, 1));
+}
+
+void qlinear_convolution(Inference& in) {
+  in.set(0, in.input(7).dtype, convolution_shape(in, 0, 3));
 }
 
 void transposed_convolution(Inference& in) {
@@ -153,6 +165,8 @@ void grid_sample(Inference& in) {
 
 constexpr OpDef kOps[] = {
     {"Conv", convolution},
+    {"ConvInteger", integer_convolution},
+    {"QLinearConv", qlinear_convolution},
     {"ConvTranspose", transposed_convolution},
     {"MaxPool", pool},
     {"AveragePool", pool},

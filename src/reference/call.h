@@ -113,5 +113,7 @@ std::span<const Op> resize_ops();
 std::span<const Op> grid_sample_ops();
 std::span<const Op> control_ops();
 std::span<const Op> microsoft_ops();
+std::span<const Op> quantization_ops();
+std::span<const Op> integer_matrix_ops();
 
 }  // namespace ferry::reference

@@ -155,42 +155,7 @@ void gemm(Call& call) {
   call.set(0, out);
 }
 
-// The numbers less their zero point: a scalar, or one a row of A or a column of B.
-Tensor without_zero_point(Call& call, size_t input, size_t zero_point, bool a_row_each) {
-  const Tensor& in = call.input(input);
-  if (!call.has(zero_point)) return in;
-  Tensor zero = call.input(zero_point);
-  if (zero.rank() == 1 && zero.count() > 1 && a_row_each) zero = zero.with_dims({zero.dim(0), 1});
-  if (zero.count() == 1) zero = zero.with_dims({});
-  return combined<int64_t, int64_t, int64_t>(call, in, zero, [](int64_t x, int64_t z) { return x - z; });
-}
-
-// Exact: sums of products of 8-bit numbers fit 32 bits.
-void matmul_integer(Call& call) {
-  Tensor a = without_zero_point(call, 0, 2, true);
-  Tensor b = without_zero_point(call, 1, 3, false);
-  call.require(a.rank() >= 2 && b.rank() == 2, "MatMulInteger wants matrices");
-  const int64_t inner = b.dim(0), columns = b.dim(1);
-  call.require(a.dims().back() == inner, "inner dimensions differ");
-  Dims dims = a.dims();
-  dims.back() = columns;
-  Tensor out = Tensor::make<int64_t>(dims);
-  const int64_t* x = a.get<int64_t>().data();
-  const int64_t* y = b.get<int64_t>().data();
-  int64_t* to = out.edit<int64_t>().data();
-  in_blocks(product(a.dims(), 0, a.rank() - 1), inner * columns, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      int64_t* row = to + i * columns;
-      std::fill_n(row, columns, 0);
-      for (int64_t k = 0; k < inner; ++k) {
-        for (int64_t j = 0; j < columns; ++j) row[j] += x[i * inner + k] * y[k * columns + j];
-      }
-    }
-  });
-  call.set(0, out);
-}
-
-constexpr Op kOps[] = {{"MatMul", matmul}, {"Gemm", gemm}, {"MatMulInteger", matmul_integer}};
+constexpr Op kOps[] = {{"MatMul", matmul}, {"Gemm", gemm}};
 
 }  // namespace
 

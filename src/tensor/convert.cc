@@ -24,6 +24,14 @@ void convert_plain(const std::byte* in, uint64_t count, To* out) {
   convert_each<From>(in, count, out, [](From value) { return static_cast<To>(value); });
 }
 
+// Two a byte, the low half first.
+void unpack_nibbles(std::span<const std::byte> in, bool is_signed, std::vector<int64_t>& out) {
+  for (size_t i = 0; i < out.size(); ++i) {
+    const int64_t half = (std::to_integer<int64_t>(in[i / 2]) >> (i % 2 * 4)) & 15;
+    out[i] = is_signed && half >= 8 ? half - 16 : half;
+  }
+}
+
 [[noreturn]] void refuse(DType dtype, const char* what) {
   throw Error(ErrorCode::dtype_mismatch,
               fmt::format("elements of type {} cannot be {}", to_string(dtype), what));
@@ -116,6 +124,10 @@ void from_floats(std::span<const float> in, DType dtype, std::byte* out) {
 std::vector<int64_t> to_integers(std::span<const std::byte> in, DType dtype, uint64_t count) {
   std::vector<int64_t> out(count);
   switch (dtype) {
+    case DType::i4:
+    case DType::u4:
+      unpack_nibbles(in, dtype == DType::i4, out);
+      break;
     case DType::i8:
       convert_plain<int8_t>(in.data(), count, out.data());
       break;

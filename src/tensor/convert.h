@@ -18,7 +18,7 @@ void to_floats(const std::byte* in, DType dtype, uint64_t count, float* out);
 /// Rounds to nearest even into f32, f64, f16 or bf16. Errors: Error{dtype_mismatch} for other types.
 void from_floats(std::span<const float> in, DType dtype, std::byte* out);
 
-/// Integers of 8 bits and more, and booleans. Errors: Error{dtype_mismatch} for other types.
+/// Integers of any width, and booleans. Errors: Error{dtype_mismatch} for other types.
 std::vector<int64_t> to_integers(std::span<const std::byte> in, DType dtype, uint64_t count);
 
 }  // namespace ferry
