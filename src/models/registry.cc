@@ -18,6 +18,7 @@ Registry Registry::builtin() {
   registry.add(bert::arch());
   registry.add(bloom::arch());
   registry.add(camembert::arch());
+  registry.add(deberta::arch());
   registry.add(deberta_v2::arch());
   registry.add(distilbert::arch());
   registry.add(electra::arch());
@@ -30,6 +31,7 @@ Registry Registry::builtin() {
   registry.add(llama::arch());
   registry.add(mistral::arch());
   registry.add(mixtral::arch());
+  registry.add(modernbert::arch());
   registry.add(mpnet::arch());
   registry.add(opt::arch());
   registry.add(phi::arch());

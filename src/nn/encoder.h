@@ -89,31 +89,40 @@ struct PooledForMultipleChoice : OverBody<Body> {
   }
 };
 
-/// The six tasks of a text encoder. `class_prefix` is how transformers' classes start: "Roberta". `Config`
-/// has text_inputs(), what the inputs depend on.
+/// The five tasks of a text encoder whose inputs are [batch_size, sequence_length]. `class_prefix` is how
+/// transformers' classes start: "Roberta". `Config` has text_inputs(), what the inputs depend on.
+template <typename Body, typename MaskedLM, typename SequenceClassification,
+          typename TokenClassification = EncoderForTokenClassification<Body>,
+          typename QuestionAnswering = EncoderForQuestionAnswering<Body>,
+          typename Config = typename Body::ConfigType>
+ArchBuilder<Config> text_tasks(const std::string& model_type, const std::string& class_prefix,
+                               std::vector<std::string> may_be_unused) {
+  ArchBuilder<Config> builder(model_type);
+  builder.prefix(Body::base_model_prefix)
+      .may_be_unused(std::move(may_be_unused))
+      .inputs([](const Config& c) { return text_inputs(c.text_inputs()); })
+      .template body<Body>("feature-extraction", class_prefix + "Model")
+      .template task<MaskedLM>("fill-mask", class_prefix + "ForMaskedLM")
+      .template task<QuestionAnswering>("question-answering", class_prefix + "ForQuestionAnswering")
+      .template task<SequenceClassification>("text-classification",
+                                             class_prefix + "ForSequenceClassification")
+      .template task<TokenClassification>("token-classification", class_prefix + "ForTokenClassification");
+  return builder;
+}
+
+/// These and multiple-choice.
 template <typename Body, typename MaskedLM, typename SequenceClassification, typename MultipleChoice,
           typename Config = typename Body::ConfigType>
 ArchBuilder<Config> encoder_arch(const std::string& model_type, const std::string& class_prefix,
                                  std::vector<std::string> may_be_unused) {
-  const auto inputs = [](const Config& c) { return text_inputs(c.text_inputs()); };
-  const auto choices = [](const Config& c) {
-    TextInputOptions options = c.text_inputs();
-    options.choices = true;
-    return text_inputs(options);
-  };
-  ArchBuilder<Config> builder(model_type);
-  builder.prefix(Body::base_model_prefix)
-      .may_be_unused(std::move(may_be_unused))
-      .inputs(inputs)
-      .template body<Body>("feature-extraction", class_prefix + "Model")
-      .template task<MaskedLM>("fill-mask", class_prefix + "ForMaskedLM")
-      .template task<EncoderForQuestionAnswering<Body>>("question-answering",
-                                                        class_prefix + "ForQuestionAnswering")
-      .template task<SequenceClassification>("text-classification",
-                                             class_prefix + "ForSequenceClassification")
-      .template task<EncoderForTokenClassification<Body>>("token-classification",
-                                                          class_prefix + "ForTokenClassification")
-      .inputs(choices)
+  auto builder =
+      text_tasks<Body, MaskedLM, SequenceClassification>(model_type, class_prefix, std::move(may_be_unused));
+  builder
+      .inputs([](const Config& c) {
+        TextInputOptions options = c.text_inputs();
+        options.choices = true;
+        return text_inputs(options);
+      })
       .template task<MultipleChoice>("multiple-choice", class_prefix + "ForMultipleChoice");
   return builder;
 }

@@ -11,6 +11,7 @@ that are counted from the ids differ from those counted from the mask and from 0
 
 import argparse
 import dataclasses
+import json
 import sys
 
 import make_goldens
@@ -29,10 +30,17 @@ SIZES |= {
     "deberta-v2": dict(BERT, type_vocab_size=0, pad_token_id=0, relative_attention=True, position_buckets=8,
                        pos_att_type=["p2c", "c2p"], share_att_key=True, norm_rel_ebd="layer_norm",
                        position_biased_input=False, max_relative_positions=-1),
+    "deberta": dict(BERT, type_vocab_size=0, pad_token_id=0, relative_attention=True, pos_att_type=["c2p", "p2c"],
+                    position_biased_input=False, max_relative_positions=-1),
+    "modernbert": dict(vocab_size=99, hidden_size=24, num_hidden_layers=3, num_attention_heads=3,
+                       intermediate_size=29, max_position_embeddings=40, norm_eps=1e-3, local_attention=6,
+                       global_attn_every_n_layers=2, global_rope_theta=50.0, local_rope_theta=9.0, pad_token_id=0,
+                       bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2),
     "mpnet": {key: value for key, value in BERT.items() if key != "type_vocab_size"},
 }
 WITH_TOKEN_TYPES = {"electra", "albert"}
-EAGER_ONLY = {"electra", "mpnet", "deberta-v2"}  # transformers has no other attention for them
+EAGER_ONLY = {"electra", "mpnet", "deberta", "deberta-v2"}  # transformers has no other attention for them
+NO_MULTIPLE_CHOICE = {"deberta", "modernbert"}  # in Optimum
 # What a head adds to the sizes; logits as wide as the vocabulary would take much room.
 HEADS = {
     "fill-mask": {"vocab_size": 85},
@@ -43,6 +51,8 @@ HEADS = {
 
 @dataclasses.dataclass
 class EncoderCase(Case):
+    reference_config: dict = dataclasses.field(default_factory=dict)  # what transformers 4 must be told beside
+
     @property
     def model_type(self) -> str:
         return next(t for t in sorted(SIZES, key=len, reverse=True) if self.name.startswith(t + "-"))
@@ -52,6 +62,8 @@ def tasks(model_type: str, weights_of: str | None = None, **config) -> list[Case
     """Every task of an architecture; `weights_of` is one whose checkpoints have the same names."""
     cases = []
     for task in AUTO_CLASSES:
+        if task == "multiple-choice" and model_type in NO_MULTIPLE_CHOICE:
+            continue
         cases.append(EncoderCase(f"{model_type}-{task}", f"{model_type} with the head for {task}",
                                  {**config, **HEADS.get(task, {})},
                                  weights=weights_of and f"{weights_of}-{task}",
@@ -168,13 +180,82 @@ def deberta_v2_cases() -> list[Case]:
         variant("conv-groups", "a wider convolution in groups, tanh", conv_kernel_size=5, conv_groups=4),
         EncoderCase("deberta-v2-fill-mask-narrow", "the head has the width of the embeddings",
                     {"embedding_size": 20, "num_hidden_layers": 1, "vocab_size": 85}),
+        EncoderCase("deberta-v2-fill-mask-not-legacy", "the head of the original: its matrix is the embeddings'",
+                    {"legacy": False, "tie_word_embeddings": False, "num_hidden_layers": 1, "vocab_size": 85}),
         EncoderCase("deberta-v2-text-classification-tanh", "another function of the pooler",
                     {"pooler_hidden_act": "tanh", "num_labels": 3}, weights="deberta-v2-text-classification"),
     ]  # fmt: skip
 
 
+def deberta_cases() -> list[Case]:
+    body = "deberta-feature-extraction"
+
+    def variant(name, what, **config):
+        return EncoderCase(f"{body}-{name}", what, {"num_hidden_layers": 1, **config}, runs=SHORT_RUNS)
+
+    return tasks("deberta") + [
+        EncoderCase(f"{body}-from-head", "a head's checkpoint exported without the head",
+                    weights="deberta-question-answering", head="question-answering", runs=SHORT_RUNS),
+        variant("c2p", "scores of content to position alone; pos_att_type as text", pos_att_type="C2P"),
+        variant("p2c", "scores of position to content alone, named twice: scaled for both", pos_att_type="p2c|p2c"),
+        variant("few-positions", "fewer rows than the text has distances", max_relative_positions=9),
+        EncoderCase(f"{body}-long", "longer than max_position_embeddings: distances are cut",
+                    {"num_hidden_layers": 1, "max_position_embeddings": 31}, runs=[(1, 97), (2, 7)]),
+        variant("no-relative-attention", "absolute positions alone; the scale of scores still counts pos_att_type",
+                relative_attention=False, position_biased_input=True),
+        variant("token-types", "token types, narrow embeddings, positions of both kinds", type_vocab_size=2,
+                embedding_size=20, position_biased_input=True),
+        variant("talking-head", "heads that are mixed before and after the softmax", talking_head=True),
+        EncoderCase("deberta-fill-mask-narrow", "the head has the width of the embeddings",
+                    {"embedding_size": 20, "num_hidden_layers": 1, "vocab_size": 85}),
+        EncoderCase("deberta-fill-mask-untied", "an output matrix of its own (tie_word_embeddings false)",
+                    {"tie_word_embeddings": False, "num_hidden_layers": 1, "vocab_size": 85}),
+        EncoderCase("deberta-fill-mask-not-legacy", "the head of the original: its matrix is the embeddings'",
+                    {"legacy": False, "tie_word_embeddings": False, "num_hidden_layers": 1, "vocab_size": 85}),
+        EncoderCase("deberta-text-classification-tanh", "another function of the pooler",
+                    {"pooler_hidden_act": "tanh", "num_labels": 3}, weights="deberta-text-classification"),
+    ]  # fmt: skip
+
+
+def modernbert_config_of_transformers_5(config: dict) -> dict:
+    every = config.pop("global_attn_every_n_layers")
+    kinds = ["sliding_attention" if i % every else "full_attention" for i in range(config["num_hidden_layers"])]
+    theta = {"full_attention": config.pop("global_rope_theta"), "sliding_attention": config.pop("local_rope_theta")}
+    config["rope_parameters"] = {k: {"rope_type": "default", "rope_theta": v} for k, v in theta.items()}
+    config["dtype"] = config.pop("dtype", "float32")
+    return {**config, "layer_types": kinds, "transformers_version": "5.0.0"}
+
+
+def modernbert_cases() -> list[Case]:
+    body = "modernbert-feature-extraction"
+
+    def variant(name, what, **config):
+        return EncoderCase(f"{body}-{name}", what, {"num_hidden_layers": 2, **config}, runs=SHORT_RUNS)
+
+    return tasks("modernbert") + [
+        EncoderCase(f"{body}-from-head", "a head's checkpoint exported without the head",
+                    weights="modernbert-question-answering", head="question-answering", runs=SHORT_RUNS),
+        EncoderCase(f"{body}-transformers-5", "config.json as transformers 5 writes it", weights=body,
+                    edit_config=modernbert_config_of_transformers_5, runs=SHORT_RUNS,
+                    reference_config={key: SIZES["modernbert"][key] for key in
+                                      ("global_attn_every_n_layers", "global_rope_theta", "local_rope_theta")}),
+        variant("biases", "biases everywhere", norm_bias=True, attention_bias=True, mlp_bias=True),
+        variant("every-third", "the defaults' rhythm, an odd window and another activation", num_hidden_layers=4,
+                global_attn_every_n_layers=3, local_attention=5, hidden_activation="silu"),
+        variant("one-theta", "local_rope_theta null: the global one", local_rope_theta=None),
+        variant("linear-rope", "positions scaled for both kinds of layers",
+                rope_scaling={"rope_type": "linear", "factor": 2.5}),
+        EncoderCase("modernbert-text-classification-mean", "classifier_pooling mean, a bias of the head and tanh",
+                    {"classifier_pooling": "mean", "classifier_bias": True, "classifier_activation": "tanh",
+                     "norm_bias": True, "num_labels": 3}, runs=SHORT_RUNS),
+        EncoderCase("modernbert-fill-mask-untied", "an output matrix of its own, without a bias",
+                    {"tie_word_embeddings": False, "decoder_bias": False, "vocab_size": 85}),
+    ]  # fmt: skip
+
+
 def all_cases() -> list[Case]:
     cases = roberta_cases() + electra_cases() + albert_cases() + mpnet_cases() + deberta_v2_cases()
+    cases += deberta_cases() + modernbert_cases()
     names = [case.name for case in cases]
     assert len(names) == len(set(names)), "two cases with one name"
     return cases
@@ -193,7 +274,7 @@ def make_inputs(case: Case, config, run: int, batch: int, sequence: int) -> dict
     ids[(mask == 0) & masked] = pad
     ids[:, sequence // 2] = pad  # and some padding is not under it
     inputs = {"input_ids": ids, "attention_mask": mask}
-    if case.model_type in WITH_TOKEN_TYPES or (case.model_type == "deberta-v2" and config.type_vocab_size > 0):
+    if case.model_type in WITH_TOKEN_TYPES or (case.model_type.startswith("deberta") and config.type_vocab_size > 0):
         types = config.type_vocab_size
         inputs["token_type_ids"] = torch.randint(0, types, shape, generator=generator(seed, "types"))
     if case.task == "multiple-choice":
@@ -203,6 +284,9 @@ def make_inputs(case: Case, config, run: int, batch: int, sequence: int) -> dict
 
 class Reference(make_goldens.Reference):
     def __init__(self, case: Case, folder, attention: str):
+        if case.reference_config:
+            config = json.loads((folder / "config.json").read_text())
+            make_goldens.write_json(folder / "config.json", {**config, **case.reference_config})
         super().__init__(case, folder, "eager" if case.model_type in EAGER_ONLY else attention)
 
 
