@@ -16,7 +16,7 @@ using EKind = Expression::Kind;
 using SKind = Statement::Kind;
 using Scope = std::map<std::string, Value>;
 
-constexpr size_t kMostSteps = 5'000'000;
+constexpr size_t kMostSteps = 1'000'000;
 constexpr size_t kMostOutput = 64u << 20;
 constexpr int kDeepest = 200;
 
@@ -154,6 +154,7 @@ Runner::Flow Runner::loop(const Statement& s, std::string& out) {
     step();
     scopes_.back().clear();
     bind(s.names, list[i]);
+    if (s.body.empty()) continue;
     Json info = {{"index", i + 1}, {"index0", i},       {"first", i == 0},       {"last", i + 1 == n},
                  {"length", n},    {"revindex", n - i}, {"revindex0", n - i - 1}};
     if (i > 0) info["previtem"] = list[i - 1];

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -67,6 +68,24 @@ INSTANTIATE_TEST_SUITE_P(All, PipelineGolden,
                            return name;
                          });
 
+// Tokenizer, model and pipeline shared by eight threads: the answers are those of one.
+TEST(Pipeline, EightThreadsGetTheAnswersOfOne) {
+  const fs::path folder = fs::path(FERRY_TEST_DATA) / "pipelines/question-answering";
+  const Json golden = read_json(folder / "expected.json");
+  const Pipeline pipe =
+      pipeline("question-answering", folder.string(), {.export_model = true, .intra_op_threads = 1});
+  std::vector<std::jthread> threads;
+  std::vector<std::string> found(8);
+  for (size_t t = 0; t < found.size(); ++t) {
+    threads.emplace_back([&, t] {
+      for (const Json& entry : golden.at("cases"))
+        found[t] += difference(entry.at("output"), pipe(entry.at("input"), entry.at("options")), "output");
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(found, std::vector<std::string>(8));
+}
+
 std::string example() {
   return (fs::path(FERRY_TEST_DATA) / ".." / ".." / "examples" / "checkpoints" / "distilbert-squad-tiny")
       .string();
@@ -97,7 +116,7 @@ TEST(Pipeline, UnknownTasksAndOptionsAreNamed) {
             "text-classification, text-ranking, token-classification, zero-shot-classification");
   const auto qa = pipeline("question-answering", example(), {.export_model = true});
   EXPECT_EQ(message([&] {
-              qa(Json{{"question", "a"}, {"context", "b"}}, Json{{"topk", 3}});
+              static_cast<void>(qa(Json{{"question", "a"}, {"context", "b"}}, Json{{"topk", 3}}));
             }),
             "question-answering: there is no option \"topk\"; options: align_to_words, doc_stride, "
             "handle_impossible_answer, "

@@ -59,19 +59,31 @@ TEST(Tokenizer, StreamsTextAsCharactersAreFinished) {
   EXPECT_EQ(out, text);
 }
 
+// One tokenizer of each model kind, eight threads, texts that collide in its caches.
 TEST(Tokenizer, ThreadsShareOneTokenizer) {
-  const Tokenizer tok = AutoTokenizer::from_pretrained(kSlow / "roberta");
-  const std::string text = "Hello world, it's tokenization time again and again";
-  const std::vector<uint32_t> expected = tok(text).encodings[0].ids;
-  std::vector<std::thread> threads;
-  std::vector<int> wrong(8);
-  for (int t = 0; t < 8; ++t) {
-    threads.emplace_back([&, t] {
-      for (int i = 0; i < 200; ++i) wrong[static_cast<size_t>(t)] += tok(text).encodings[0].ids != expected;
-    });
+  for (const char* kind : {"bert", "roberta", "llama", "t5"}) {
+    const Tokenizer tok = AutoTokenizer::from_pretrained(kSlow / kind);
+    std::vector<std::string> texts;
+    for (int i = 0; i < 16; ++i)
+      texts.push_back("Hello world, it's tokenization time " + std::string(static_cast<size_t>(i), 'a') +
+                      " \u00e9\u4e2d again");
+    std::vector<std::vector<uint32_t>> expected;
+    for (const auto& text : texts)
+      expected.push_back(AutoTokenizer::from_pretrained(kSlow / kind)(text).encodings[0].ids);
+    std::vector<std::jthread> threads;
+    std::vector<int> wrong(8);
+    for (size_t t = 0; t < wrong.size(); ++t) {
+      threads.emplace_back([&, t] {
+        for (size_t i = 0; i < 64; ++i) {
+          const size_t which = (i + t) % texts.size();
+          const Encoding encoding = tok(texts[which]).encodings[0];
+          wrong[t] += encoding.ids != expected[which] || tok.decode(encoding.ids).empty();
+        }
+      });
+    }
+    threads.clear();
+    EXPECT_EQ(wrong, std::vector<int>(8)) << kind;
   }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(wrong, std::vector<int>(8));
 }
 
 TEST(AutoTokenizer, AFolderWithoutATokenizerIsNamed) {
