@@ -2,6 +2,7 @@
 // Source: transformers 4.57.6, models/electra/modeling_electra.py.
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "models/bert.h"
 #include "models/text_encoders.h"
 
@@ -16,9 +17,11 @@ struct ElectraConfig : bert::BertConfig {
     intermediate_size = 1024;
     read(r);
     r.read("embedding_size", embedding_size);
-    r.read_choice("summary_type", summary_type, {"first", "last", "mean", "cls_index"});
+    r.read_choice("summary_type", summary_type, {"first", "last", "mean", "cls_index", "attn"});
     r.read("summary_use_proj", summary_use_proj);
-    r.only("summary_proj_to_labels", false);
+    bool proj_to_labels = false;
+    r.read("summary_proj_to_labels", proj_to_labels);
+    if (proj_to_labels) summary_size = num_labels;
     const char* function = "summary_activation";
     if (r.json().contains(function) && !r.has(function)) summary_activation = "linear";  // null: none.
     r.read_choice(function, summary_activation, activation_names());
@@ -28,6 +31,7 @@ struct ElectraConfig : bert::BertConfig {
   int64_t embedding_size = 128;
   std::string summary_type = "first";
   bool summary_use_proj = true;
+  std::optional<int64_t> summary_size;  // Of the projection, if not the hidden size.
   std::string summary_activation = "gelu";
 };
 
@@ -75,7 +79,14 @@ struct ElectraForSequenceClassification : OverBody<ElectraModel> {
 
 // One vector of a text: [B, S, H] -> [B, H].
 struct ElectraSequenceSummary : Module<ElectraConfig> {
-  using Module::Module;
+  ElectraSequenceSummary(Scope place, const ElectraConfig& config) : Module(std::move(place), config) {
+    // As in the source, which has these two for the summaries of other models.
+    if (c.summary_type == "attn")
+      throw Error(ErrorCode::unsupported, "summary_type \"attn\" is not implemented");
+    if (c.summary_use_proj && c.summary_size.value_or(c.hidden_size) != c.hidden_size)
+      throw Error(ErrorCode::invalid_config,
+                  "summary_proj_to_labels gives the classifier another width than hidden_size");
+  }
 
   Tensor operator()(const Tensor& hidden) const {
     const auto named = scope.named();

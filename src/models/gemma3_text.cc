@@ -24,7 +24,7 @@ struct Gemma3TextConfig : gemma2::GemmaBaseConfig {
     r.read("query_pre_attn_scalar", query_pre_attn_scalar);
     r.read("sliding_window", sliding_window, 1);
     r.read("final_logit_softcapping", final_logit_softcapping);
-    r.must_be_empty("attn_logit_softcapping");
+    r.ignore("attn_logit_softcapping");  // Gemma 2's; the source reads it and caps nothing.
     r.read("use_bidirectional_attention", bidirectional);
     if (bidirectional) sliding_window = *sliding_window / 2 + 1;
     int64_t pattern = 6;

@@ -111,6 +111,11 @@ def electra_cases() -> list[Case]:
                 summary_type="mean", summary_activation="tanh"),
         summary("cls-index", "cls_index without an index: the last token; no function",
                 summary_type="cls_index", summary_activation=None),
+        EncoderCase("electra-text-classification-attn", "summary_type attn and summary_proj_to_labels are multiple choice's",
+                    {"summary_type": "attn", "summary_proj_to_labels": True, "num_labels": 3},
+                    weights="electra-text-classification", runs=SHORT_RUNS),
+        summary("to-labels", "summary_proj_to_labels, as many labels as the hidden size", summary_proj_to_labels=True,
+                num_labels=32),
         summary("no-projection", "no layer before the classifier", summary_use_proj=False),
     ]  # fmt: skip
 
