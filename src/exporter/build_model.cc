@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/text.h"
 #include "exporter/example_inputs.h"
@@ -19,7 +21,11 @@ ir::Dim dimension(const nn::Axis& axis, const AxisSizes& sizes, bool dynamic) {
 
 ir::Shape input_shape(const nn::InputSpec& spec, const AxisSizes& sizes, bool dynamic) {
   ir::Shape shape;
-  for (const nn::Axis& axis : spec.axes) shape.push_back(dimension(axis, sizes, dynamic));
+  for (const nn::Axis& axis : spec.axes) {
+    const auto* name = std::get_if<std::string>(&axis);
+    const auto only = name == nullptr ? std::nullopt : spec.only_size(*name);
+    shape.push_back(only ? ir::Dim(*only) : dimension(axis, sizes, dynamic));
+  }
   return shape;
 }
 
@@ -62,7 +68,7 @@ std::vector<BuiltPart> build_model(const ModelSource& source, const nn::Architec
   std::vector<BuiltPart> parts;
   std::set<std::string, std::less<>> used;
   for (const nn::ModelPart& part : architecture.find_task(task)->parts) {
-    BuiltPart built{part.file, {}, signature(source, part, config, options.dtype)};
+    BuiltPart built{part.file, {}, signature(source, part, config, options.dtype), part.output_axes};
     nn::Build build{built.graph, state, options.dtype, std::move(used), {}};
     build.adapt = checkpoint.foreign ? adapt_shape : nullptr;
     nn::Inputs inputs;
@@ -82,6 +88,22 @@ std::vector<BuiltPart> build_model(const ModelSource& source, const nn::Architec
   ir::Graph none;
   nn::check_unused({none, state, options.dtype, std::move(used), {}}, architecture, log);
   return parts;
+}
+
+void name_axes(BuiltPart& part) {
+  for (ir::Value* input : part.graph.inputs) {
+    const auto spec = std::find_if(part.inputs.begin(), part.inputs.end(),
+                                   [&](const nn::InputSpec& known) { return known.name == input->name; });
+    for (size_t i = 0; spec != part.inputs.end() && i < spec->axes.size(); ++i) {
+      const auto* name = std::get_if<std::string>(&spec->axes[i]);
+      if (name != nullptr && spec->only_size(*name)) (*input->shape)[i] = ir::Dim::symbol(*name);
+    }
+  }
+  for (ir::Value* output : part.graph.outputs) {
+    const auto named = part.output_axes.find(output->name);
+    if (named == part.output_axes.end()) continue;
+    for (const auto& [axis, name] : named->second) output->shape->at(axis) = ir::Dim::symbol(name);
+  }
 }
 
 }  // namespace ferry::exporter

@@ -12,6 +12,7 @@ struct BuiltPart {
   std::string file;  ///< "model.onnx"
   ir::Graph graph;   ///< In the newest opset, verified.
   std::vector<nn::InputSpec> inputs;
+  nn::OutputAxes output_axes = {};
 };
 
 struct BuildOptions {
@@ -26,5 +27,9 @@ struct BuildOptions {
 std::vector<BuiltPart> build_model(const ModelSource& source, const nn::Architecture& architecture,
                                    const std::string& task, const Checkpoint& checkpoint,
                                    const BuildOptions& options, const Log& log);
+
+/// Gives axes the names that the file shows: those of one possible size, for which the graph was built, and
+/// Optimum's for outputs. Last of all: the graph's own shapes no longer agree then.
+void name_axes(BuiltPart& part);
 
 }  // namespace ferry::exporter

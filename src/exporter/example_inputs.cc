@@ -12,6 +12,7 @@ namespace {
 int64_t asked_size(const std::string& axis, const ShapeOptions& shapes) {
   const std::map<std::string, int64_t, std::less<>> sizes = {
       {"batch_size", shapes.batch_size},
+      {"text_batch_size", shapes.batch_size},
       {"sequence_length", shapes.sequence_length},
       {"past_sequence_length", shapes.sequence_length},
       {"num_choices", shapes.num_choices},
@@ -88,6 +89,13 @@ namespace {
 
 constexpr const char* kPast = "past_sequence_length";
 
+int64_t within(const nn::InputSpec& input, const std::string& axis, int64_t size) {
+  if (const auto most = input.most.find(axis); most != input.most.end()) size = std::min(size, most->second);
+  if (const auto least = input.least.find(axis); least != input.least.end())
+    size = std::max(size, least->second);
+  return size;
+}
+
 AxisSizes first_sizes(const std::vector<nn::InputSpec>& inputs, const ShapeOptions& shapes) {
   AxisSizes sizes;
   for (const auto& input : inputs) {
@@ -95,24 +103,34 @@ AxisSizes first_sizes(const std::vector<nn::InputSpec>& inputs, const ShapeOptio
       const auto* name = std::get_if<std::string>(&axis);
       if (name == nullptr) continue;
       for (const auto& term : nn::axis_terms(*name)) {
-        int64_t size = asked_size(term, shapes);
-        if (const auto most = input.most.find(term); most != input.most.end())
-          size = std::min(size, most->second);
-        sizes[term] = size;
+        const auto usual = input.usual.find(term);
+        sizes[term] =
+            within(input, term, usual == input.usual.end() ? asked_size(term, shapes) : usual->second);
       }
     }
   }
   return sizes;
 }
 
-AxisSizes shorter(const AxisSizes& first) {
+// An image that must not be smaller becomes larger.
+int64_t image_side(const nn::InputSpec& input, const std::string& axis, int64_t first) {
+  const int64_t smaller = within(input, axis, std::max<int64_t>(1, (first * 2 + 1) / 5));
+  return smaller == first ? within(input, axis, first + first / 8 + 1) : smaller;
+}
+
+AxisSizes shorter(const std::vector<nn::InputSpec>& inputs, const AxisSizes& first) {
   AxisSizes sizes = first;
   for (auto& [name, size] : sizes) {
     if (name == "batch_size") {
       ++size;
+    } else if (name == "text_batch_size") {
+      size += 2;
     } else {
       size = std::max<int64_t>(1, (size * 2 + 1) / 5);
     }
+  }
+  for (const auto& input : inputs) {
+    for (const auto& [axis, least] : input.least) sizes[axis] = image_side(input, axis, first.at(axis));
   }
   return sizes;
 }
@@ -121,10 +139,10 @@ AxisSizes shorter(const AxisSizes& first) {
 
 std::vector<AxisSizes> example_sizes(const std::vector<nn::InputSpec>& inputs, const ShapeOptions& shapes) {
   const AxisSizes first = first_sizes(inputs, shapes);
-  std::vector<AxisSizes> out = {first, shorter(first)};
+  std::vector<AxisSizes> out = {first, shorter(inputs, first)};
   if (first.count(kPast) > 0) {
     out[1][kPast] = 0;
-    AxisSizes decode = shorter(first);
+    AxisSizes decode = shorter(inputs, first);
     decode["sequence_length"] = 1;
     out.push_back(decode);
   }

@@ -169,6 +169,7 @@ struct Exporter {
     if (validates)
       reference = exporter::run_reference(part.graph, part.inputs, options.shapes, options.dynamic_axes);
     passes::run_pipeline(part.graph, pipeline);
+    if (options.dynamic_axes) exporter::name_axes(part);
 
     onnx::WriteOptions writing;
     writing.producer_version = FERRY_VERSION;

@@ -7,6 +7,7 @@
 #include "models/architectures.h"
 #include "models/bert.h"
 #include "models/distilbert.h"
+#include "models/image_encoders.h"
 #include "models/llama.h"
 #include "models/text_encoders.h"
 
@@ -19,6 +20,7 @@ Registry Registry::builtin() {
   registry.add(bloom::arch());
   registry.add(camembert::arch());
   registry.add(deberta::arch());
+  registry.add(convnext::arch());
   registry.add(deberta_v2::arch());
   registry.add(distilbert::arch());
   registry.add(electra::arch());
@@ -39,7 +41,9 @@ Registry Registry::builtin() {
   registry.add(qwen2::arch());
   registry.add(qwen3::arch());
   registry.add(qwen3_moe::arch());
+  registry.add(resnet::arch());
   registry.add(roberta::arch());
+  registry.add(vit::arch());
   registry.add(xlm_roberta::arch());
   return registry;
 }

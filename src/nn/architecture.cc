@@ -11,6 +11,12 @@
 namespace ferry::nn {
 namespace op = ir::op;
 
+std::optional<int64_t> InputSpec::only_size(const std::string& axis) const {
+  const auto low = least.find(axis), high = most.find(axis);
+  const bool one = low != least.end() && high != most.end() && low->second == high->second;
+  return one ? std::optional<int64_t>(low->second) : std::nullopt;
+}
+
 void Inputs::set(std::string_view name, Tensor tensor) {
   for (auto& [known, value] : tensors_) {
     if (known == name) {

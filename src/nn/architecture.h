@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,6 +40,13 @@ struct InputSpec {
   Fill fill;
   /// The largest size of a named axis that the model takes: {"sequence_length", 512}.
   std::map<std::string, int64_t> most = {};
+  /// The smallest. Where both are one, the graph is built for that size, and only the file shows the name.
+  std::map<std::string, int64_t> least = {};
+  /// The size that examples have whatever the shape flags say: that of the images it was trained on.
+  std::map<std::string, int64_t> usual = {};
+
+  /// The one size that the model takes for this axis, if there is one.
+  [[nodiscard]] std::optional<int64_t> only_size(const std::string& axis) const;
 };
 
 /// The inputs of a graph, by Optimum's names.
@@ -58,6 +66,9 @@ class Inputs {
 
 /// The results of a graph, by Optimum's names, in order.
 using Outputs = std::vector<std::pair<std::string, Tensor>>;
+/// Names that Optimum gives to axes of outputs where they are not what the graph says: {"logits", {{1,
+/// "num_labels"}}}.
+using OutputAxes = std::map<std::string, std::map<size_t, std::string>, std::less<>>;
 
 /// A configuration that was read, type-erased: definitions are templates over their own struct.
 using AnyConfig = std::shared_ptr<const void>;
@@ -67,6 +78,7 @@ struct ModelPart {
   std::string file;  ///< "model.onnx"
   std::function<std::vector<InputSpec>(const AnyConfig&)> inputs;
   std::function<Outputs(const Scope& root, const AnyConfig&, const Inputs&)> forward;
+  OutputAxes output_axes = {};
 };
 
 struct TaskEntry {
@@ -138,6 +150,11 @@ class ArchBuilder {
     };
     return *this;
   }
+  /// Axes of the outputs of the tasks that follow.
+  ArchBuilder& output_axes(OutputAxes axes) {
+    output_axes_ = std::move(axes);
+    return *this;
+  }
   /// A task of one file, model.onnx, whose graph is Model(scope, config)(inputs) with the scope at the root.
   template <typename Model>
   ArchBuilder& task(std::string name, std::string hf_class) {
@@ -170,12 +187,13 @@ class ArchBuilder {
       const Model model(place.empty() ? root : root / place, *static_cast<const C*>(config.get()));
       return outputs_of_task(name, model(in));
     };
-    ModelPart part{"model.onnx", typed_inputs, forward};
+    ModelPart part{"model.onnx", typed_inputs, forward, output_axes_};
     made_.tasks.push_back({std::move(name), std::move(hf_class), {std::move(part)}});
     return *this;
   }
   Architecture made_;
   std::function<std::vector<InputSpec>(const C&, std::string_view task)> inputs_;
+  OutputAxes output_axes_;
 };
 
 /// What the inputs of a text encoder depend on.

@@ -1,5 +1,6 @@
 #include "passes/pipeline.h"
 
+#include "passes/batch_norm.h"
 #include "passes/fold.h"
 #include "passes/in_place.h"
 #include "passes/legalize.h"
@@ -16,6 +17,7 @@ void run_pipeline(ir::Graph& graph, const PipelineOptions& options) {
     if (options.after) options.after(name, graph);
   };
   step("fold_constants", options.constant_folding, [&] { fold_constants(graph); });
+  step("fold_batch_norms", options.constant_folding && !options.in_place, [&] { fold_batch_norms(graph); });
   step("share", true, [&] { share(graph); });
   step("legalize", true, [&] { legalize(graph, options.opset); });
   step("simplify", true, [&] { simplify(graph); });

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "ir/op.h"
+#include "passes/batch_norm.h"
 #include "passes/fold.h"
 #include "passes/in_place.h"
 #include "passes/pipeline.h"
@@ -46,6 +47,31 @@ TEST(Share, EqualBytesOfAnotherTypeStayApart) {
       "z",
       op::add(op::cast(x, DType::i32), op::weight(graph, "zero", Weight::zeros(DType::i32, {}))).value());
   EXPECT_EQ(share(graph), 0u);
+}
+
+TEST(FoldBatchNorms, IntoTheConvolutionBefore) {
+  Graph graph;
+  const auto x = input(graph, {Dim::symbol("n"), 1, 4, 4});
+  const auto of = [&](std::vector<float> values) {
+    return op::weight(graph, "w", Weight::from_f32({static_cast<int64_t>(values.size())}, values));
+  };
+  const Tensor norm_weights[] = {of({2, 4}), of({1, 2}), of({3, 5}), of({3, 15})};
+  const auto normalized = [&](const Tensor& y) {
+    std::vector<Tensor> inputs = {y};
+    inputs.insert(inputs.end(), std::begin(norm_weights), std::end(norm_weights));
+    return op::emit("BatchNormalization", inputs, {{"epsilon", 1.0f}});
+  };
+  const auto conv = op::emit("Conv", {x, op::weight(graph, "kernel", ramp({2, 1, 1, 2})), of({10, 20})});
+  graph.add_output("y", normalized(conv).value());
+  // The result of the second is used twice: it stays as it is.
+  const auto shared = op::emit("Conv", {x, op::weight(graph, "kernel", ramp({2, 1, 1, 2}))});
+  graph.add_output("z", (normalized(shared) + shared).value());
+  EXPECT_EQ(fold_batch_norms(graph), 1u);
+  EXPECT_NO_THROW(ir::verify(graph));
+  const auto& folded = *graph.outputs[0]->producer;
+  EXPECT_EQ(folded.op_type, "Conv");
+  EXPECT_THAT(folded.inputs[1]->weight->as_f32(), ::testing::ElementsAre(0, 1, 2, 3));  // Times 2 / 2, 4 / 4.
+  EXPECT_THAT(folded.inputs[2]->weight->as_f32(), ::testing::ElementsAre(8, 17));
 }
 
 TEST(Share, OutputsAndRandomNodesStay) {

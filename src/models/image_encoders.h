@@ -1,0 +1,13 @@
+#pragma once
+// The rows of the models of images that share nothing else with other files.
+#include "nn/architecture.h"
+
+namespace ferry::models {
+
+// clang-format off
+namespace convnext { nn::Architecture arch(); }
+namespace resnet { nn::Architecture arch(); }
+namespace vit { nn::Architecture arch(); }
+// clang-format on
+
+}  // namespace ferry::models

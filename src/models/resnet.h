@@ -1,0 +1,31 @@
+#pragma once
+// ResNet's body, which detectors share.
+#include <string>
+#include <vector>
+
+#include "nn/image.h"
+
+namespace ferry::models::resnet {
+
+struct ResNetConfig {
+  ResNetConfig() = default;
+  explicit ResNetConfig(nn::ConfigReader& r) { read(r); }
+  void read(nn::ConfigReader& r);
+
+  int64_t num_channels = 3;
+  int64_t embedding_size = 64;
+  std::vector<int64_t> hidden_sizes = {256, 512, 1024, 2048};
+  std::vector<int64_t> depths = {3, 4, 6, 3};
+  std::string layer_type = "bottleneck";
+  std::string hidden_act = "relu";
+  bool downsample_in_first_stage = false;
+  bool downsample_in_bottleneck = false;
+  int64_t num_labels = 2;
+};
+
+/// What the stages of the body at `body` make of an image: the stem's result first, the last stage's last.
+/// [B, C, H, W] -> [B, hidden_sizes[i], H / 4, ...], halved from the second stage on.
+std::vector<nn::Tensor> feature_maps(const nn::Scope& body, const ResNetConfig& config,
+                                     const nn::Tensor& pixel_values);
+
+}  // namespace ferry::models::resnet

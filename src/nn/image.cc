@@ -1,0 +1,109 @@
+#include "nn/image.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+
+namespace ferry::nn {
+namespace op = ir::op;
+
+namespace {
+constexpr int64_t kMostPixels = int64_t{1} << 20;
+}
+
+void read_size(ConfigReader& r, std::string_view key, Size& value) {
+  if (r.has(key) && r.json().at(std::string(key)).is_array()) {
+    std::vector<int64_t> sides;
+    read_sizes(r, key, sides, 2);
+    value = {sides[0], sides[1]};
+    return;
+  }
+  std::optional<int64_t> side;
+  r.read(key, side, 1, kMostPixels);
+  if (side) value = {*side, *side};
+}
+
+void read_sizes(ConfigReader& r, std::string_view key, std::vector<int64_t>& value, size_t count) {
+  r.read(key, value);
+  for (const int64_t size : value) {
+    if (size < 1 || size > kMostPixels) r.fail(key, "whole numbers from 1 to 2^20");
+  }
+  if (value.empty() || value.size() > 1000) r.fail(key, "a list of 1 to 1000 numbers");
+  if (count != 0 && value.size() != count) r.fail(key, std::to_string(count) + " numbers");
+}
+
+int64_t labels_or_none(ConfigReader& r) {
+  const char* key = "num_labels";
+  if (!r.has("id2label") && r.has(key) && r.json().at(key).is_number_integer() && r.json().at(key) == 0) {
+    r.ignore(key);
+    return 0;
+  }
+  return r.num_labels();
+}
+
+InputSpec image_input(const ImageInputOptions& options) {
+  InputSpec input{"pixel_values",
+                  DType::f32,
+                  {"batch_size", options.num_channels, "height", "width"},
+                  {Fill::Kind::uniform, -1, 1}};
+  if (options.channels_are_named) {
+    input.axes[1] = "num_channels";
+    input.least["num_channels"] = input.most["num_channels"] = options.num_channels;
+  }
+  input.least["height"] = input.least["width"] = options.least;
+  if (!options.size) return input;
+  input.usual = {{"height", options.size->height}, {"width", options.size->width}};
+  if (!options.any_size) {
+    input.least.insert_or_assign("height", options.size->height);
+    input.least.insert_or_assign("width", options.size->width);
+    input.most.insert(input.usual.begin(), input.usual.end());
+  }
+  return input;
+}
+
+Tensor image_to_tokens(const Tensor& x) {
+  return op::transpose(op::reshape(x, {0, 0, -1}), {0, 2, 1});
+}
+
+Tensor tokens_to_image(const Tensor& x, const Size& size) {
+  return op::reshape(op::transpose(x, {0, 2, 1}), {0, 0, size.height, size.width});
+}
+
+namespace {
+
+Weight as_rows(const Weight& weight) {
+  const int64_t width = weight.dims().back();
+  return weight.reshape({static_cast<int64_t>(weight.count()) / width, width});
+}
+
+}  // namespace
+
+Tensor TokensAndPositions::add_to(const Scope& place, const Tensor& patches) const {
+  const auto named = place.named();
+  const Weight rows = as_rows(positions), first = as_rows(before);
+  const int64_t all = rows.dims()[0], front = first.dims()[0];
+  const int64_t back = after ? as_rows(*after).dims()[0] : 0;
+  std::vector<Weight> parts = {rows.slice(0, 0, front).add(first), rows.slice(0, front, all - back)};
+  if (after) parts.push_back(rows.slice(0, all - back, all).add(as_rows(*after)));
+  const Tensor table = place.constant("tokens_and_positions", Weight::concat(parts, 0));
+  const Tensor pads = op::integers(patches.graph(), {0, front, 0, 0, back, 0});
+  return op::emit("Pad", {patches, pads}) + table;
+}
+
+Tensor classifier(const Scope& place, int64_t in, int64_t labels, const Tensor& x) {
+  return labels == 0 ? x : Linear(place, in, labels)(x);
+}
+
+Tensor reconstruct(const Scope& decoder, int64_t in, int64_t channels, int64_t stride, const Tensor& tokens) {
+  const auto patches = tokens.dim(1).constant();
+  const auto side = patches ? static_cast<int64_t>(std::sqrt(static_cast<double>(*patches))) : 0;
+  if (!patches || side * side != *patches) {
+    throw Error(ErrorCode::unsupported, "masked-im reconstructs a square grid of patches, this one is not");
+  }
+  const Conv conv(decoder / "0", in, stride * stride * channels, 1);
+  return op::emit("DepthToSpace", {conv(tokens_to_image(tokens, {side, side}))},
+                  {{"blocksize", stride}, {"mode", std::string("CRD")}});
+}
+
+}  // namespace ferry::nn
