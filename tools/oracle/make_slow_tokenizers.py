@@ -103,11 +103,37 @@ FOLDERS = {
     "llama-new": lambda f: write_sentencepiece(f, "tokenizer.model", "bpe", BYTES, tokenizer_class="LlamaTokenizer", legacy=False, add_eos_token=True),
     "llama-unigram": lambda f: write_sentencepiece(f, "tokenizer.model", "unigram", {**BYTES, "vocab_size": 420}, tokenizer_class="LlamaTokenizer", add_prefix_space=False),
     "gemma": lambda f: write_sentencepiece(f, "tokenizer.model", "bpe", {**BYTES, "pad_id": 0, "eos_id": 1, "bos_id": 2, "unk_id": 3, "pad_piece": "<pad>", "eos_piece": "<eos>", "bos_piece": "<bos>", "user_defined_symbols": ["<start_of_turn>", "<end_of_turn>", "\n\n"]}, tokenizer_class="GemmaTokenizer"),
+    "mbart": lambda f: write_sentencepiece(f, "sentencepiece.bpe.model", "unigram", IDENTITY, tokenizer_class="MBartTokenizer", src_lang="ro_RO", additional_special_tokens=["<new>"]),
+    "mbart-bpe": lambda f: write_sentencepiece(f, "sentencepiece.bpe.model", "bpe", IDENTITY, tokenizer_class="MBartTokenizer"),
+    "mbart50": lambda f: write_sentencepiece(f, "sentencepiece.bpe.model", "unigram", tokenizer_class="MBart50Tokenizer", additional_special_tokens=["<new>", "fr_XX"]),
+    "nllb": lambda f: write_sentencepiece(f, "sentencepiece.bpe.model", "bpe", tokenizer_class="NllbTokenizer"),
+    "nllb-legacy": lambda f: write_sentencepiece(f, "sentencepiece.bpe.model", "unigram", IDENTITY, tokenizer_class="NllbTokenizer", src_lang="fra_Latn", legacy_behaviour=True),
+    "nllb-few": lambda f: write_sentencepiece(f, "sentencepiece.bpe.model", "unigram", IDENTITY, tokenizer_class="NllbTokenizer", src_lang="xyz_Latn", additional_special_tokens=["fra_Latn", "abc"]),
+    "xglm": lambda f: write_sentencepiece(f, "sentencepiece.bpe.model", "unigram", IDENTITY, tokenizer_class="XGLMTokenizer"),
+    "seamless": lambda f: write_sentencepiece(f, "sentencepiece.bpe.model", "bpe", IDENTITY, tokenizer_class="SeamlessM4TTokenizer", src_lang="fra", additional_special_tokens=["__eng__", "__fra__"]),
+    "seamless-unknown": lambda f: write_sentencepiece(f, "sentencepiece.bpe.model", "unigram", IDENTITY, tokenizer_class="SeamlessM4TTokenizer", add_prefix_space=False),
+    "bert-generation": lambda f: write_sentencepiece(f, "spiece.model", "unigram", {**IDENTITY, "user_defined_symbols": ["<::::>"]}, tokenizer_class="BertGenerationTokenizer"),
 }
 
 
+class BertGeneration(transformers.PreTrainedTokenizerFast):
+    """transformers has a conversion of BertGenerationTokenizer, but no fast class that would use it."""
+
+    model_input_names = ["input_ids", "attention_mask"]
+
+    @classmethod
+    def from_pretrained(cls, folder):
+        slow = transformers.BertGenerationTokenizer.from_pretrained(folder)
+        tokens = {role: getattr(slow, role) for role in ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token")}
+        fast = cls(tokenizer_object=transformers.convert_slow_tokenizer.BertGenerationConverter(slow).converted(), **tokens)
+        for text in TEXTS:
+            if fast(text)["input_ids"] != slow(text)["input_ids"]:
+                print("bert-generation: slow and fast differ on", repr(text), slow(text)["input_ids"], fast(text)["input_ids"])
+        return fast
+
+
 # What is committed; the others are alike, and "all" as the second argument writes them too.
-COMMITTED = ["bert", "bert-accents", "mpnet", "gpt2-bos", "roberta", "clip", "qwen2", "t5", "albert", "xlm-roberta", "llama", "llama-new", "gemma"]
+COMMITTED = ["bert", "bert-accents", "mpnet", "gpt2-bos", "roberta", "clip", "qwen2", "t5", "albert", "xlm-roberta", "llama", "llama-new", "gemma", "mbart", "nllb-few", "xglm", "seamless", "bert-generation"]
 
 
 def main():
@@ -120,17 +146,20 @@ def main():
         folder.mkdir(parents=True)
         try:
             write(folder)
-            tok = transformers.AutoTokenizer.from_pretrained(str(folder))
+            auto = BertGeneration if name == "bert-generation" else transformers.AutoTokenizer
+            tok = auto.from_pretrained(str(folder))
         except Exception as error:
             print(name, "failed:", repr(error)[:300], file=sys.stderr)
             shutil.rmtree(folder)
             continue
+        padding = {"padding": False} if name.startswith("seamless") else {}  # it would pad to an even length
+        tok("", **padding)  # SeamlessM4T starts as if for the target language, until it is called
         tokenizer = json.loads(tok.backend_tokenizer.to_str())
         del tokenizer["model"], tokenizer["truncation"], tokenizer["padding"], tokenizer["version"]
         cases = []
         for i, text in enumerate(TEXTS):
             pair = TEXTS[(i * 7 + 1) % len(TEXTS)] if i % 5 == 4 else None
-            e = tok(text, pair, return_offsets_mapping=True, return_token_type_ids=True)
+            e = tok(text, pair, return_offsets_mapping=True, return_token_type_ids=True, **padding)
             case = {"text": text, "ids": e["input_ids"], "offsets": [list(o) for o in e["offset_mapping"]], "type_ids": e["token_type_ids"]}
             if pair is not None:
                 case["text_pair"] = pair

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "tokenizers/pretrained/languages.h"
 #include "tokenizers/pretrained/pretrained.h"
 #include "tokenizers/pretrained/templates.h"
 
@@ -77,6 +78,7 @@ void update_roberta_processor(Engine& engine, const Configuration& c) {
 void apply_class(Engine& engine, const Configuration& c) {
   const std::string_view name = c.known->name;
   update_prefix_space(engine, c);
+  update_language(engine, c);
   if (is_one_of(name,
                 {"BertTokenizer", "ConvBertTokenizer", "DistilBertTokenizer", "DPRQuestionEncoderTokenizer",
                  "DPRContextEncoderTokenizer", "DPRReaderTokenizer", "ElectraTokenizer", "FunnelTokenizer",

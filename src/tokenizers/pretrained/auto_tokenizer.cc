@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "tokenizers/pretrained/languages.h"
 #include "tokenizers/pretrained/pretrained.h"
 #include "tokenizers/tokenizer_json.h"
 
@@ -51,6 +52,7 @@ Tokenizer AutoTokenizer::from_pretrained(const fs::path& path, const TokenizerOp
   auto data = std::make_shared<tokenizers::Pretrained>();
   Configuration& c = data->configuration;
   c = tokenizers::read_configuration(folder);
+  tokenizers::name_languages(c);
   tokenizers::FileDefaults defaults;
   const fs::path file = folder / "tokenizer.json";
   if (ferry::is_regular_file(file) && !wants_conversion(c, folder)) {

@@ -22,4 +22,11 @@ std::string_view class_of_model_type(std::string_view model_type) {
   return {};
 }
 
+std::string_view language_codes(std::string_view class_name) {
+  for (const auto& [name, codes] : kLanguageCodes) {
+    if (name == class_name) return codes;
+  }
+  return {};
+}
+
 }  // namespace ferry::tokenizers

@@ -21,5 +21,7 @@ struct TokenizerClass {
 const TokenizerClass& tokenizer_class(std::string_view name);
 /// The class of a model_type of config.json; empty if unknown.
 std::string_view class_of_model_type(std::string_view model_type);
+/// The languages that a class for translations names in its texts, with spaces between them; empty if none.
+std::string_view language_codes(std::string_view class_name);
 
 }  // namespace ferry::tokenizers

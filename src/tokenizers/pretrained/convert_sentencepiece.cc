@@ -65,14 +65,23 @@ class Converter {
   [[nodiscard]] bool is_llama() const { return is({"LlamaTokenizer", "CodeLlamaTokenizer"}); }
   [[nodiscard]] bool is_t5() const { return is({"T5Tokenizer", "MT5Tokenizer"}); }
   [[nodiscard]] bool is_xlm_roberta() const { return is({"XLMRobertaTokenizer", "LayoutXLMTokenizer"}); }
+  /// Named by fairseq, which has four tokens of its own before those of the file.
+  [[nodiscard]] bool is_fairseq() const {
+    return is({"MBartTokenizer", "MBart50Tokenizer", "NllbTokenizer", "XGLMTokenizer"});
+  }
+  [[nodiscard]] bool is_seamless() const { return name_ == "SeamlessM4TTokenizer"; }
   [[nodiscard]] bool falls_back() const { return is_llama() || name_ == "GemmaTokenizer"; }
-  [[nodiscard]] bool legacy() const { return !is_llama() && !is_t5() ? true : c_.flag("legacy", true); }
+  [[nodiscard]] bool legacy() const {
+    if (is_seamless()) return false;
+    return !is_llama() && !is_t5() ? true : c_.flag("legacy", true);
+  }
   [[nodiscard]] bool adds_prefix_space() const {
-    return is_llama() || is_t5() ? c_.flag("add_prefix_space", true) : true;
+    return is_llama() || is_t5() || is_seamless() ? c_.flag("add_prefix_space", true) : true;
   }
 
   void read_vocabulary();
   void read_pegasus();
+  void read_fairseq();
   [[nodiscard]] std::unique_ptr<Model> make_model() const;
   [[nodiscard]] Merges make_merges(const std::unordered_map<std::string_view, uint32_t>& ids,
                                    std::vector<std::string>& storage) const;
@@ -119,6 +128,12 @@ void Converter::read_vocabulary() {
     }
     pieces_.add_model(model_, 3);
     unk_id_ = name_ == "GemmaTokenizer" ? 3 : 0;
+  } else if (is_fairseq()) {
+    read_fairseq();
+  } else if (is_seamless()) {
+    for (const char* piece : {"<pad>", "<unk>", "<s>", "</s>"}) pieces_.add(piece, 0);
+    pieces_.add_model(model_, 3);
+    unk_id_ = 1;
   } else if (name_ == "PegasusTokenizer") {
     read_pegasus();
   } else {
@@ -132,6 +147,18 @@ void Converter::read_vocabulary() {
       for (int i = 99; i >= 0; --i) pieces_.add_name(fmt::format("<extra_id_{}>", i), 0);
     }
     if (name_ == "BarthezTokenizer") unk_id_ = 3;
+  }
+}
+
+void Converter::read_fairseq() {
+  for (const char* piece : {"<s>", "<pad>", "</s>", "<unk>"}) pieces_.add(piece, 0);
+  pieces_.add_model(model_, 3);
+  unk_id_ = 3;
+  if (name_ == "XGLMTokenizer") {
+    for (int i = 0; i < 7; ++i) pieces_.add_name(fmt::format("<madeupword{}>", i), 0);
+  } else if (name_ != "NllbTokenizer") {
+    for (std::string& code : split(language_codes(name_), ' ')) pieces_.add_name(std::move(code), 0);
+    pieces_.add("<mask>", 0);
   }
 }
 
@@ -322,6 +349,10 @@ std::string Converter::post_processor(const Engine& engine) const {
     return template_processing(engine, {a, {"<sep>", 0}, {"<cls>", 2}},
                                {a, {"<sep>", 0}, b, {"<sep>", 1}, {"<cls>", 2}});
   }
+  if (name_ == "XGLMTokenizer") {
+    return template_processing(engine, {{"</s>", 0}, a},
+                               {{"</s>", 0}, a, {"</s>", 0}, {"</s>", 0}, {"$B", 0}}, {"<s>"});
+  }
   if (name_ == "PegasusTokenizer") {
     const std::string eos = c_.text_of("eos_token").value_or("</s>");
     return template_processing(engine, {a, {eos, 0}}, {a, {"$B", 0}, {eos, 0}});
@@ -340,11 +371,12 @@ fs::path find_sentencepiece(const fs::path& folder) {
 
 std::unique_ptr<Engine> convert_sentencepiece(const fs::path& file, Configuration& c) {
   constexpr std::string_view kConverters[] = {
-      "AlbertTokenizer",     "BarthezTokenizer",   "BigBirdTokenizer", "CamembertTokenizer",
-      "CodeLlamaTokenizer",  "DebertaV2Tokenizer", "FNetTokenizer",    "GemmaTokenizer",
-      "LayoutXLMTokenizer",  "LlamaTokenizer",     "MT5Tokenizer",     "PegasusTokenizer",
-      "ReformerTokenizer",   "RemBertTokenizer",   "T5Tokenizer",      "UdopTokenizer",
-      "XLMRobertaTokenizer", "XLNetTokenizer"};
+      "AlbertTokenizer",    "BarthezTokenizer",   "BertGenerationTokenizer", "BigBirdTokenizer",
+      "CamembertTokenizer", "CodeLlamaTokenizer", "DebertaV2Tokenizer",      "FNetTokenizer",
+      "GemmaTokenizer",     "LayoutXLMTokenizer", "LlamaTokenizer",          "MBart50Tokenizer",
+      "MBartTokenizer",     "MT5Tokenizer",       "NllbTokenizer",           "PegasusTokenizer",
+      "ReformerTokenizer",  "RemBertTokenizer",   "SeamlessM4TTokenizer",    "T5Tokenizer",
+      "UdopTokenizer",      "XGLMTokenizer",      "XLMRobertaTokenizer",     "XLNetTokenizer"};
   if (std::find(std::begin(kConverters), std::end(kConverters), c.known->name) == std::end(kConverters)) {
     const std::vector<std::string> all(std::begin(kConverters), std::end(kConverters));
     throw Error(ErrorCode::unsupported,

@@ -224,14 +224,16 @@ void name_tokens_as_slow_classes_do(Configuration& c) {
                        "LayoutLMv3Tokenizer", "MvpTokenizer", "BlenderbotTokenizer", "GPT2Tokenizer",
                        "CodeGenTokenizer", "CLIPTokenizer", "WhisperTokenizer", "BigBirdTokenizer"});
   for (auto& [role, token] : c.special) {
-    const bool is_mask = role == "mask_token" && (c.known->mask_lstrip || name == "DebertaTokenizer");
+    const bool is_mask = role == "mask_token" &&
+                         (c.known->mask_lstrip || is_one_of(name, {"DebertaTokenizer", "NllbTokenizer"}));
     if (!token.plain) continue;
     if (is_mask) {
       token.plain = false;
       token.token.lstrip = true;
-      token.token.normalized = is_one_of(name, {"BartTokenizer", "LEDTokenizer", "LongformerTokenizer",
-                                                "LayoutLMv3Tokenizer", "MvpTokenizer", "BlenderbotTokenizer",
-                                                "BigBirdTokenizer", "DebertaTokenizer", "RemBertTokenizer"});
+      token.token.normalized =
+          is_one_of(name, {"BartTokenizer", "LEDTokenizer", "LongformerTokenizer", "LayoutLMv3Tokenizer",
+                           "MvpTokenizer", "BlenderbotTokenizer", "BigBirdTokenizer", "DebertaTokenizer",
+                           "RemBertTokenizer", "MBart50Tokenizer", "NllbTokenizer"});
     } else if (normalizes || (name == "DebertaV2Tokenizer" && role == "unk_token")) {
       token.plain = false;
       token.token.normalized = true;

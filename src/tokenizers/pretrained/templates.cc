@@ -11,9 +11,18 @@
 namespace ferry::tokenizers {
 
 std::string template_processing(const Engine& engine, const std::vector<TemplateItem>& single,
-                                const std::vector<TemplateItem>& pair) {
+                                const std::vector<TemplateItem>& pair,
+                                const std::vector<std::string>& unused) {
   using Json = nlohmann::ordered_json;
   std::map<std::string, uint32_t> tokens;
+  const auto take = [&](const std::string& name) {
+    const auto id = engine.token_to_id(name);
+    if (!id) {
+      throw Error(ErrorCode::invalid_config,
+                  fmt::format("the special token \"{}\" is not in the vocabulary", printable(name, 60)));
+    }
+    tokens[name] = *id;
+  };
   const auto list = [&](const std::vector<TemplateItem>& items) {
     Json out = Json::array();
     for (const TemplateItem& item : items) {
@@ -21,17 +30,12 @@ std::string template_processing(const Engine& engine, const std::vector<Template
         out.push_back({{"Sequence", {{"id", item.name.substr(1)}, {"type_id", item.type_id}}}});
         continue;
       }
-      const auto id = engine.token_to_id(item.name);
-      if (!id) {
-        throw Error(
-            ErrorCode::invalid_config,
-            fmt::format("the special token \"{}\" is not in the vocabulary", printable(item.name, 60)));
-      }
-      tokens[item.name] = *id;
+      take(item.name);
       out.push_back({{"SpecialToken", {{"id", item.name}, {"type_id", item.type_id}}}});
     }
     return out;
   };
+  for (const std::string& name : unused) take(name);
   Json json = {{"type", "TemplateProcessing"},
                {"single", list(single)},
                {"pair", list(pair)},

@@ -13,9 +13,10 @@ struct TemplateItem {
   uint32_t type_id;
 };
 
-/// A TemplateProcessing as JSON, with the ids that the engine has for the special tokens.
-/// Errors: Error{invalid_config} if the engine lacks one.
+/// A TemplateProcessing as JSON, with the ids that the engine has for the special tokens, and for those of
+/// `unused`. Errors: Error{invalid_config} if the engine lacks one.
 std::string template_processing(const Engine& engine, const std::vector<TemplateItem>& single,
-                                const std::vector<TemplateItem>& pair);
+                                const std::vector<TemplateItem>& pair,
+                                const std::vector<std::string>& unused = {});
 
 }  // namespace ferry::tokenizers
