@@ -17,6 +17,11 @@ pkg_check_modules(FERRY_ONIGURUMA REQUIRED IMPORTED_TARGET oniguruma)
 add_library(ferry_oniguruma INTERFACE)
 target_link_libraries(ferry_oniguruma INTERFACE PkgConfig::FERRY_ONIGURUMA)
 
+# Pictures and sound.
+pkg_check_modules(FERRY_MEDIA REQUIRED IMPORTED_TARGET libturbojpeg libpng libwebp sndfile soxr)
+add_library(ferry_media INTERFACE)
+target_link_libraries(ferry_media INTERFACE PkgConfig::FERRY_MEDIA)
+
 # ONNX Runtime: headers only. The library is opened at run time (src/ort), so one program serves every
 # version from 1.21 on.
 find_path(FERRY_ONNXRUNTIME_INCLUDE_DIR onnxruntime_cxx_api.h

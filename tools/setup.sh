@@ -18,8 +18,8 @@ onnx_proto_sha256=8f39d0a1ae1abef5ca648922cdb06716d6bd1573c9e972b42854c16e9e352c
 
 packages=(g++ cmake ninja-build pkg-config ccache git ca-certificates unzip python3 python3-pip
   protobuf-compiler libprotobuf-dev nlohmann-json3-dev libsimdjson-dev libcli11-dev libfmt-dev
-  libeigen3-dev libhdf5-dev libicu-dev libpcre2-dev libonig-dev libcurl4-openssl-dev libssl-dev
-  libgtest-dev libgmock-dev)
+  libeigen3-dev zlib1g-dev libicu-dev libpcre2-dev libonig-dev libcurl4-openssl-dev libssl-dev
+  libturbojpeg0-dev libpng-dev libwebp-dev libsndfile1-dev libsoxr-dev libgtest-dev libgmock-dev)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { printf 'setup: error: %s\n' "$*" >&2; exit 1; }

@@ -1,0 +1,12 @@
+// Any bytes are a recording or an Error. Seeds: tests/data/audio.
+#include "base/error.h"
+#include "ferry/feature_extractor.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  try {
+    (void)ferry::decode_audio({reinterpret_cast<const std::byte*>(data), size}, "fuzz");
+  } catch (const ferry::Error& error) {
+    if (error.code() == ferry::ErrorCode::internal) __builtin_trap();
+  }
+  return 0;
+}
