@@ -5,8 +5,10 @@
 namespace ferry::models {
 
 // clang-format off
+namespace clip { nn::Architecture arch(); nn::Architecture vision_arch(); nn::Architecture text_arch(); }
 namespace convnext { nn::Architecture arch(); }
 namespace resnet { nn::Architecture arch(); }
+namespace segformer { nn::Architecture arch(); }
 namespace vit { nn::Architecture arch(); }
 // clang-format on
 

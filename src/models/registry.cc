@@ -20,6 +20,9 @@ Registry Registry::builtin() {
   registry.add(bloom::arch());
   registry.add(camembert::arch());
   registry.add(deberta::arch());
+  registry.add(clip::arch());
+  registry.add(clip::text_arch());
+  registry.add(clip::vision_arch());
   registry.add(convnext::arch());
   registry.add(deberta_v2::arch());
   registry.add(distilbert::arch());
@@ -43,6 +46,7 @@ Registry Registry::builtin() {
   registry.add(qwen3_moe::arch());
   registry.add(resnet::arch());
   registry.add(roberta::arch());
+  registry.add(segformer::arch());
   registry.add(vit::arch());
   registry.add(xlm_roberta::arch());
   return registry;

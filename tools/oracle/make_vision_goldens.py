@@ -18,29 +18,74 @@ import torch
 import transformers
 from make_goldens import AUTO_CLASSES, OUTPUTS, SIZES, Case, generator, normal
 
+
+class AutoModelForImageSegmentation:
+    """As Optimum loads a model for this task: by the first of the classes that knows it."""
+
+    @staticmethod
+    def of(config):
+        known = transformers.models.auto.modeling_auto.MODEL_FOR_IMAGE_SEGMENTATION_MAPPING_NAMES
+        instance = config.model_type in known
+        return transformers.AutoModelForImageSegmentation if instance else transformers.AutoModelForSemanticSegmentation
+
+    @classmethod
+    def from_config(cls, config):
+        return cls.of(config).from_config(config)
+
+    @classmethod
+    def from_pretrained(cls, folder, **options):
+        return cls.of(transformers.AutoConfig.from_pretrained(folder)).from_pretrained(folder, **options)
+
+
 AUTO_CLASSES.clear()
 AUTO_CLASSES |= {
     "feature-extraction": transformers.AutoModel,
     "image-classification": transformers.AutoModelForImageClassification,
+    "image-segmentation": AutoModelForImageSegmentation,
     "masked-im": transformers.AutoModelForMaskedImageModeling,
+    "object-detection": transformers.AutoModelForObjectDetection,
+    "semantic-segmentation": transformers.AutoModelForSemanticSegmentation,
+    "zero-shot-image-classification": transformers.AutoModelForZeroShotImageClassification,
 }
-OUTPUTS |= {"masked-im": ["reconstruction"]}
+DUAL = ["logits_per_image", "logits_per_text", "text_embeds", "image_embeds"]
+OUTPUTS |= {"masked-im": ["reconstruction"], "zero-shot-image-classification": DUAL}
+# Where a type's results of a task are others.
+OWN_OUTPUTS = {
+    ("clip", "feature-extraction"): DUAL,
+    ("clip_text_model", "feature-extraction"): ["last_hidden_state", "pooler_output"],
+    ("clip_vision_model", "feature-extraction"): ["last_hidden_state", "pooler_output"],
+}
 
 VIT = dict(hidden_size=36, num_hidden_layers=2, num_attention_heads=3, intermediate_size=41, image_size=12, patch_size=4,
            num_channels=3, layer_norm_eps=1e-3, encoder_stride=4)  # fmt: skip
+CLIP_VISION = dict(hidden_size=36, intermediate_size=41, num_hidden_layers=2, num_attention_heads=3, image_size=12,
+                   patch_size=5, layer_norm_eps=1e-3)  # fmt: skip
+CLIP_TEXT = dict(hidden_size=24, intermediate_size=29, num_hidden_layers=2, num_attention_heads=4, vocab_size=99,
+                 max_position_embeddings=20, layer_norm_eps=1e-3, eos_token_id=98, bos_token_id=97)  # fmt: skip
 SIZES.clear()
 SIZES |= {
+    "clip": dict(text_config=CLIP_TEXT, vision_config=CLIP_VISION, projection_dim=21),
+    "clip_text_model": CLIP_TEXT,
+    "clip_vision_model": CLIP_VISION,
+    "segformer": dict(num_encoder_blocks=3, depths=[1, 2, 1], sr_ratios=[4, 2, 1], hidden_sizes=[8, 12, 20],
+                      patch_sizes=[7, 3, 3], strides=[4, 2, 2], num_attention_heads=[1, 2, 5], mlp_ratios=[2, 3, 2],
+                      decoder_hidden_size=14),
     "vit": VIT,
     "resnet": dict(embedding_size=6, hidden_sizes=[12, 16, 20], depths=[2, 1, 2]),
     "convnext": dict(num_stages=3, hidden_sizes=[6, 10, 14], depths=[1, 2, 1], layer_norm_eps=1e-3, image_size=32),
 }
-# (batch, height, width) of each run: those of config.image_size where the model takes no other.
+# (batch, height, width) of each run: those of config.image_size where the model takes no other. Of a model with
+# texts their number and length follow.
 RUNS = {
+    "clip": [(1, 12, 12, 3, 7), (3, 12, 12, 2, 16)],
+    "clip_text_model": [(3, 7), (2, 16)],
+    "clip_vision_model": [(1, 12, 12), (3, 12, 12)],
+    "segformer": [(1, 33, 40), (2, 24, 19)],
     "vit": [(1, 12, 12), (3, 12, 12)],
     "resnet": [(1, 33, 40), (2, 24, 19)],
     "convnext": [(1, 33, 40), (2, 24, 19)],
 }
-EAGER_ONLY = {"resnet", "convnext"}  # transformers has no other attention for them, or they have none
+EAGER_ONLY = {"resnet", "convnext", "segformer"}  # transformers has no other attention for them, or they have none
 
 
 @dataclasses.dataclass
@@ -110,16 +155,82 @@ def convnext_cases() -> list[Case]:
     ]  # fmt: skip
 
 
+def clip_cases() -> list[Case]:
+    zero_shot, image = "clip-zero-shot-image-classification", "clip-image-classification"
+    old = dict(CLIP_TEXT, eos_token_id=2)
+    return cases_of("clip", ["zero-shot-image-classification", "feature-extraction", "image-classification"]) + [
+        VisionCase(f"{zero_shot}-old", "eos_token_id 2 in old configurations: the token with the highest id ends a text",
+                   {"text_config": old}, weights=zero_shot),
+        VisionCase(f"{zero_shot}-dicts", "text_config_dict and vision_config_dict come before the other keys; gelu",
+                   {"text_config": dict(CLIP_TEXT, hidden_act="gelu"), "projection_dim": 10},
+                   edit_config=clip_config_of_2022),
+        VisionCase(f"{image}-from-dual", "the two towers' checkpoint with a classifier added",
+                   {"num_labels": 3}, edit_weights=with_other_tower),
+    ] + cases_of("clip_text_model", ["feature-extraction"]) + cases_of("clip_vision_model", ["feature-extraction"]) + [
+        VisionCase("clip_text_model-feature-extraction-old", "eos_token_id 2", {"eos_token_id": 2},
+                   weights="clip_text_model-feature-extraction"),
+    ]  # fmt: skip
+
+
+def clip_config_of_2022(config: dict) -> dict:
+    old = dict(config)
+    for tower in ("text_config", "vision_config"):
+        old[f"{tower}_dict"] = config[tower]
+        old[tower] = {"hidden_size": 1000, "model_type": config[tower]["model_type"]}
+    return old
+
+
+def with_other_tower(weights: dict) -> dict:
+    more = {"text_model.final_layer_norm.weight": torch.ones(24), "logit_scale": torch.tensor(2.0),
+            "text_projection.weight": torch.ones(21, 24), "text_model.embeddings.position_ids": torch.zeros(1, 20),
+            "vision_model.embeddings.position_ids": torch.zeros(1, 5), "visual_projection.weight": torch.ones(21, 36)}  # fmt: skip
+    return weights | more
+
+
+def segformer_cases() -> list[Case]:
+    body = "segformer-feature-extraction"
+    labels = {"num_labels": 5}
+    return cases_of("segformer", ENCODER) + [
+        VisionCase("segformer-semantic-segmentation", "five labels at a quarter of the image's size", labels),
+        VisionCase("segformer-image-segmentation", "the same model", labels, weights="segformer-semantic-segmentation"),
+        VisionCase(f"{body}-from-head", "a head's checkpoint exported without the head",
+                   weights="segformer-semantic-segmentation", head="semantic-segmentation"),
+        VisionCase(f"{body}-tokens", "reshape_last_stage false: tokens; relu; two channels; whole numbers or not as ratios",
+                   {"reshape_last_stage": False, "hidden_act": "relu", "num_channels": 2, "mlp_ratios": [1.5, 2, 2.3]}),
+        VisionCase("segformer-image-classification-tokens", "reshape_last_stage false",
+                   {"reshape_last_stage": False, "num_labels": 3}, weights="segformer-image-classification"),
+    ]  # fmt: skip
+
+
 def all_cases() -> list[Case]:
-    cases = vit_cases() + resnet_cases() + convnext_cases()
+    cases = vit_cases() + resnet_cases() + convnext_cases() + clip_cases() + segformer_cases()
     names = [case.name for case in cases]
     assert len(names) == len(set(names)), "two cases with one name"
     return cases
 
 
-def make_inputs(case: Case, config, run: int, batch: int, height: int, width: int) -> dict[str, torch.Tensor]:
+def make_inputs(case: Case, config, run: int, batch: int, *sizes: int) -> dict[str, torch.Tensor]:
     seed = f"{case.weights or case.name}/{run}"
-    return {"pixel_values": normal((batch, config.num_channels, height, width), seed, "pixels")}
+    if case.model_type == "clip_text_model":
+        return text_inputs(config, seed, batch, sizes[0], mask=False)
+    vision = getattr(config, "vision_config", config)
+    inputs = {"pixel_values": normal((batch, vision.num_channels, *sizes[:2]), seed, "pixels")}
+    if len(sizes) > 2 and case.task != "image-classification":
+        inputs |= text_inputs(config.text_config, seed, *sizes[2:], mask=True)
+    return inputs
+
+
+def text_inputs(config, seed: str, batch: int, length: int, mask: bool) -> dict[str, torch.Tensor]:
+    """Two ends in each text: the first one counts. Masks start at the end, and in the second row at the start."""
+    ids = torch.randint(3, config.vocab_size - 3, (batch, length), generator=generator(seed, "ids"))
+    for row in range(batch):
+        ids[row, [length // 2 + row % 2, length - 1]] = config.vocab_size - 1
+    inputs = {"input_ids": ids}
+    if mask:
+        inputs["attention_mask"] = torch.ones_like(ids)
+        inputs["attention_mask"][0, length // 2 + 1 :] = 0
+        inputs["attention_mask"][1, : length // 3] = 0
+    return inputs
 
 
 def randomize(model: torch.nn.Module, seed: str, gain: dict) -> None:
@@ -149,6 +260,7 @@ def randomize(model: torch.nn.Module, seed: str, gain: dict) -> None:
 class Reference(make_goldens.Reference):
     def __init__(self, case: Case, folder, attention: str):
         super().__init__(case, folder, "eager" if case.model_type in EAGER_ONLY else attention)
+        self.outputs = OWN_OUTPUTS.get((case.model_type, case.task), self.outputs)
 
     def __call__(self, inputs: dict) -> dict[str, torch.Tensor]:
         return super().__call__({k: v.to(self.model.dtype) if v.is_floating_point() else v for k, v in inputs.items()})
