@@ -9,6 +9,7 @@ namespace clip { nn::Architecture arch(); nn::Architecture vision_arch(); nn::Ar
 namespace convnext { nn::Architecture arch(); }
 namespace resnet { nn::Architecture arch(); }
 namespace segformer { nn::Architecture arch(); }
+namespace swin { nn::Architecture arch(); }
 namespace vit { nn::Architecture arch(); }
 // clang-format on
 

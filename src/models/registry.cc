@@ -47,6 +47,7 @@ Registry Registry::builtin() {
   registry.add(resnet::arch());
   registry.add(roberta::arch());
   registry.add(segformer::arch());
+  registry.add(swin::arch());
   registry.add(vit::arch());
   registry.add(xlm_roberta::arch());
   return registry;

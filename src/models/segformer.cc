@@ -44,9 +44,9 @@ struct SegformerConfig {
     r.read_choice("hidden_act", hidden_act, activation_names());
     r.read("decoder_hidden_size", decoder_hidden_size);
     r.read("reshape_last_stage", reshape_last_stage);
-    for (const char* key : {"layer_norm_eps", "drop_path_rate", "semantic_loss_ignore_index", "image_size",
-                            "downsampling_rates"})
-      r.ignore(key);
+    for (const char* unused : {"layer_norm_eps", "drop_path_rate", "semantic_loss_ignore_index", "image_size",
+                               "downsampling_rates"})
+      r.ignore(unused);
     num_labels = r.num_labels();
   }
   int64_t num_channels = 3;
@@ -71,9 +71,7 @@ struct Grid {
 
   [[nodiscard]] Grid with(const Tensor& x) const { return {x, like}; }
   [[nodiscard]] Tensor image() const {  // [B, C, H, W]
-    const Tensor x = op::transpose(tokens, {0, 2, 1});
-    const Tensor head = op::integers(x.graph(), {0, 0});
-    return op::reshape(x, op::concat({head, op::shape_of(like, 2, 4)}, 0));
+    return tokens_to_image(tokens, op::shape_of(like, 2, 3), op::shape_of(like, 3, 4));
   }
 };
 

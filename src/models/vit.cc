@@ -3,6 +3,9 @@
 // Source: transformers 4.57.6, models/vit/modeling_vit.py. Axes: B batch, S tokens, H hidden size.
 #include "models/vit.h"
 
+#include <cmath>
+
+#include "base/error.h"
 #include "models/image_encoders.h"
 #include "nn/encoder.h"
 
@@ -80,9 +83,17 @@ struct ViTForMaskedImageModeling : OverBody<ViTModel> {
   using OverBody::OverBody;
 
   Outputs operator()(const Inputs& in) const {  // -> [B, C, H, W]
-    const Tensor patches = op::slice(body.hidden(in), 1, 1, 1 + c.num_patches());
-    return {{"reconstruction",
-             reconstruct(at("decoder"), c.hidden_size, c.num_channels, c.encoder_stride, patches)}};
+    const int64_t patches = c.num_patches();
+    const auto side = static_cast<int64_t>(std::sqrt(static_cast<double>(patches)));
+    if (side * side != patches) {
+      throw Error(ErrorCode::unsupported,
+                  "masked-im reconstructs a square grid of patches; image_size and "
+                  "patch_size make another");
+    }
+    const Tensor tokens = op::slice(body.hidden(in), 1, 1, 1 + patches);
+    const Tensor sides = op::integers(tokens.graph(), {side});
+    return {{"reconstruction", reconstruct(at("decoder"), c.num_channels, c.encoder_stride,
+                                           tokens_to_image(tokens, sides, sides))}};
   }
 };
 

@@ -5,9 +5,12 @@ namespace op = ir::op;
 
 namespace {
 
-std::vector<int64_t> on_both_sides(const std::vector<int64_t>& padding) {
-  std::vector<int64_t> out = padding;
-  out.insert(out.end(), padding.begin(), padding.end());
+// ONNX's pads: those at the start of each dimension, then those at the end.
+std::vector<int64_t> pads(const ConvOptions& options) {
+  const bool at_end = !options.end_padding.empty();
+  std::vector<int64_t> out = at_end ? std::vector<int64_t>(options.kernel.size(), 0) : options.padding;
+  const auto& ends = at_end ? options.end_padding : options.padding;
+  out.insert(out.end(), ends.begin(), ends.end());
   return out;
 }
 
@@ -45,7 +48,7 @@ Tensor Conv::operator()(const Tensor& x) const {
   const auto named = scope_.named();
   ir::Attributes attributes = {{"kernel_shape", options_.kernel}};
   if (!options_.stride.empty()) attributes["strides"] = options_.stride;
-  if (!options_.padding.empty()) attributes["pads"] = on_both_sides(options_.padding);
+  if (const auto sides = pads(options_); !sides.empty()) attributes["pads"] = sides;
   if (!options_.dilation.empty()) attributes["dilations"] = options_.dilation;
   if (options_.groups != 1) attributes["group"] = options_.groups;
   std::vector<Tensor> inputs = {x, weight_};

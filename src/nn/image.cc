@@ -1,9 +1,6 @@
 #include "nn/image.h"
 
-#include <cmath>
 #include <nlohmann/json.hpp>
-
-#include "base/error.h"
 
 namespace ferry::nn {
 namespace op = ir::op;
@@ -66,8 +63,9 @@ Tensor image_to_tokens(const Tensor& x) {
   return op::transpose(op::reshape(x, {0, 0, -1}), {0, 2, 1});
 }
 
-Tensor tokens_to_image(const Tensor& x, const Size& size) {
-  return op::reshape(op::transpose(x, {0, 2, 1}), {0, 0, size.height, size.width});
+Tensor tokens_to_image(const Tensor& x, const Tensor& height, const Tensor& width) {
+  const Tensor kept = op::integers(x.graph(), {0, 0});
+  return op::reshape(op::transpose(x, {0, 2, 1}), op::concat({kept, height, width}, 0));
 }
 
 namespace {
@@ -95,15 +93,9 @@ Tensor classifier(const Scope& place, int64_t in, int64_t labels, const Tensor& 
   return labels == 0 ? x : Linear(place, in, labels)(x);
 }
 
-Tensor reconstruct(const Scope& decoder, int64_t in, int64_t channels, int64_t stride, const Tensor& tokens) {
-  const auto patches = tokens.dim(1).constant();
-  const auto side = patches ? static_cast<int64_t>(std::sqrt(static_cast<double>(*patches))) : 0;
-  if (!patches || side * side != *patches) {
-    throw Error(ErrorCode::unsupported, "masked-im reconstructs a square grid of patches, this one is not");
-  }
-  const Conv conv(decoder / "0", in, stride * stride * channels, 1);
-  return op::emit("DepthToSpace", {conv(tokens_to_image(tokens, {side, side}))},
-                  {{"blocksize", stride}, {"mode", std::string("CRD")}});
+Tensor reconstruct(const Scope& decoder, int64_t channels, int64_t stride, const Tensor& image) {
+  const Conv conv(decoder / "0", *image.dim(1).constant(), stride * stride * channels, 1);
+  return op::emit("DepthToSpace", {conv(image)}, {{"blocksize", stride}, {"mode", std::string("CRD")}});
 }
 
 }  // namespace ferry::nn

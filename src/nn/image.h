@@ -31,8 +31,8 @@ InputSpec image_input(const ImageInputOptions& options);
 
 /// [B, C, H, W] -> [B, H * W, C]
 Tensor image_to_tokens(const Tensor& x);
-/// [B, H * W, C] -> [B, C, H, W]
-Tensor tokens_to_image(const Tensor& x, const Size& size);
+/// [B, H * W, C] -> [B, C, H, W]; height and width are i64[1].
+Tensor tokens_to_image(const Tensor& x, const Tensor& height, const Tensor& width);
 
 /// Learned tokens beside those of the patches, and a position for each.
 struct TokensAndPositions {
@@ -47,8 +47,8 @@ struct TokensAndPositions {
 /// nn.Linear(in, labels), or nothing where there are no labels.
 Tensor classifier(const Scope& place, int64_t in, int64_t labels, const Tensor& x);
 
-/// SimMIM's decoder of a square grid of patches: a convolution at "0" and nn.PixelShuffle(stride).
-/// [B, N, in] -> [B, channels, height, width]
-Tensor reconstruct(const Scope& decoder, int64_t in, int64_t channels, int64_t stride, const Tensor& tokens);
+/// SimMIM's decoder: a convolution at "0" and nn.PixelShuffle(stride).
+/// [B, C, h, w] -> [B, channels, h * stride, w * stride]
+Tensor reconstruct(const Scope& decoder, int64_t channels, int64_t stride, const Tensor& image);
 
 }  // namespace ferry::nn
