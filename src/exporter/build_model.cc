@@ -68,7 +68,8 @@ std::vector<BuiltPart> build_model(const ModelSource& source, const nn::Architec
   std::vector<BuiltPart> parts;
   std::set<std::string, std::less<>> used;
   for (const nn::ModelPart& part : architecture.find_task(task)->parts) {
-    BuiltPart built{part.file, {}, signature(source, part, config, options.dtype), part.output_axes};
+    BuiltPart built{part.file, {}, signature(source, part, config, options.dtype)};
+    if (part.output_axes) built.output_axes = part.output_axes(config);
     nn::Build build{built.graph, state, options.dtype, std::move(used), {}};
     build.adapt = checkpoint.foreign ? adapt_shape : nullptr;
     nn::Inputs inputs;

@@ -104,8 +104,10 @@ AxisSizes first_sizes(const std::vector<nn::InputSpec>& inputs, const ShapeOptio
       if (name == nullptr) continue;
       for (const auto& term : nn::axis_terms(*name)) {
         const auto usual = input.usual.find(term);
+        const auto flag = input.flags.find(term);
+        const std::string& asked = flag == input.flags.end() ? term : flag->second;
         sizes[term] =
-            within(input, term, usual == input.usual.end() ? asked_size(term, shapes) : usual->second);
+            within(input, term, usual == input.usual.end() ? asked_size(asked, shapes) : usual->second);
       }
     }
   }

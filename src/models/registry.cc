@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "models/architectures.h"
+#include "models/audio_encoders.h"
 #include "models/bert.h"
 #include "models/distilbert.h"
 #include "models/image_encoders.h"
@@ -19,28 +20,30 @@ Registry Registry::builtin() {
   registry.add(bert::arch());
   registry.add(bloom::arch());
   registry.add(camembert::arch());
-  registry.add(deberta::arch());
   registry.add(clip::arch());
   registry.add(clip::text_arch());
   registry.add(clip::vision_arch());
   registry.add(convnext::arch());
+  registry.add(data2vec_audio::arch());
+  registry.add(deberta::arch());
   registry.add(deberta_v2::arch());
   registry.add(distilbert::arch());
   registry.add(electra::arch());
   registry.add(falcon::arch());
-  registry.add(gemma::arch());
   registry.add(gemma2::arch());
   registry.add(gemma3_text::arch());
+  registry.add(gemma::arch());
   registry.add(gpt2::arch());
   registry.add(gpt_neox::arch());
+  registry.add(hubert::arch());
   registry.add(llama::arch());
   registry.add(mistral::arch());
   registry.add(mixtral::arch());
   registry.add(modernbert::arch());
   registry.add(mpnet::arch());
   registry.add(opt::arch());
-  registry.add(phi::arch());
   registry.add(phi3::arch());
+  registry.add(phi::arch());
   registry.add(qwen2::arch());
   registry.add(qwen3::arch());
   registry.add(qwen3_moe::arch());
@@ -48,7 +51,10 @@ Registry Registry::builtin() {
   registry.add(roberta::arch());
   registry.add(segformer::arch());
   registry.add(swin::arch());
+  registry.add(unispeech::arch());
+  registry.add(unispeech_sat::arch());
   registry.add(vit::arch());
+  registry.add(wav2vec2::arch());
   registry.add(xlm_roberta::arch());
   return registry;
 }

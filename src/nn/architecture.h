@@ -44,6 +44,9 @@ struct InputSpec {
   std::map<std::string, int64_t> least = {};
   /// The size that examples have whatever the shape flags say: that of the images it was trained on.
   std::map<std::string, int64_t> usual = {};
+  /// The shape flag that says the size of an axis, if it has not the axis's name: {"sequence_length",
+  /// "audio_sequence_length"}.
+  std::map<std::string, std::string> flags = {};
 
   /// The one size that the model takes for this axis, if there is one.
   [[nodiscard]] std::optional<int64_t> only_size(const std::string& axis) const;
@@ -78,7 +81,7 @@ struct ModelPart {
   std::string file;  ///< "model.onnx"
   std::function<std::vector<InputSpec>(const AnyConfig&)> inputs;
   std::function<Outputs(const Scope& root, const AnyConfig&, const Inputs&)> forward;
-  OutputAxes output_axes = {};
+  std::function<OutputAxes(const AnyConfig&)> output_axes = {};
 };
 
 struct TaskEntry {
@@ -152,7 +155,14 @@ class ArchBuilder {
   }
   /// Axes of the outputs of the tasks that follow.
   ArchBuilder& output_axes(OutputAxes axes) {
-    output_axes_ = std::move(axes);
+    output_axes_ = [axes = std::move(axes)](const AnyConfig&) { return axes; };
+    return *this;
+  }
+  /// The same where the configuration decides.
+  ArchBuilder& output_axes(std::function<OutputAxes(const C&)> axes) {
+    output_axes_ = [axes = std::move(axes)](const AnyConfig& config) {
+      return axes(*static_cast<const C*>(config.get()));
+    };
     return *this;
   }
   /// A task of one file, model.onnx, whose graph is Model(scope, config)(inputs) with the scope at the root.
@@ -193,7 +203,7 @@ class ArchBuilder {
   }
   Architecture made_;
   std::function<std::vector<InputSpec>(const C&, std::string_view task)> inputs_;
-  OutputAxes output_axes_;
+  std::function<OutputAxes(const AnyConfig&)> output_axes_;
 };
 
 /// What the inputs of a text encoder depend on.

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <set>
 
+#include "exporter/build_model.h"
 #include "golden_case.h"
 #include "models/registry.h"
 #include "onnx/writer.h"
@@ -74,6 +75,19 @@ INSTANTIATE_TEST_SUITE_P(All, Golden, ::testing::ValuesIn(golden_case_names()), 
       name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
   return name;
 });
+
+TEST(Signatures, FramesAreNamedAsOptimumNamesThem) {
+  const auto axes = [](const std::string& name) {
+    auto parts = GoldenCase::load(golden_folder() / name).build();
+    EXPECT_EQ(to_string(*parts[0].graph.inputs[0]->shape), "[batch_size, sequence_length]");
+    exporter::name_axes(parts[0]);
+    return to_string(*parts[0].graph.outputs[0]->shape);
+  };
+  EXPECT_EQ(axes("wav2vec2-feature-extraction"), "[batch_size, sequence_length, 32]");
+  EXPECT_EQ(axes("hubert-automatic-speech-recognition"),
+            "[batch_size, ( ( ( sequence_length - 10 ) // 5 + 1 - 3 ) // 2 + 1 - 2 ) // 2 + 1, 29]");
+  EXPECT_EQ(axes("wav2vec2-audio-xvector"), "[batch_size, 17]");
+}
 
 TEST(GoldenCases, CoverEveryRegisteredArchitectureAndTask) {
   std::set<std::pair<std::string, std::string>> covered;

@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "base/error.h"
+#include "tensor/weight_norm.h"
 
 namespace ferry {
 namespace {
@@ -101,6 +103,27 @@ TEST(Weight, StoredBytesAreThoseOfWholeRanges) {
   EXPECT_FALSE(w.slice(1, 1, 3).stored_bytes());
   EXPECT_FALSE(w.transpose().stored_bytes());
   EXPECT_FALSE(w.file_range());
+}
+
+TEST(Weight, DirectionAndMagnitudeMakeAWeight) {
+  const Weight direction = ramp({3, 2, 2}).add(Weight::from_f32({3, 2, 2}, std::vector<float>(12, -4.0f)));
+  const std::vector<float> sizes = {2.0f, -3.0f};
+  const Weight last = weight_norm(direction, Weight::from_f32({1, 1, 2}, sizes), 2);
+  expect_ranges_agree(last);
+  // -4 -2 0 2 4 6 and -3 -1 1 3 5 7.
+  const auto even = [](double x) { return ::testing::FloatEq(static_cast<float>(2 * x / std::sqrt(76.0))); };
+  const auto odd = [](double x) { return ::testing::FloatEq(static_cast<float>(-3 * x / std::sqrt(94.0))); };
+  EXPECT_THAT(last.as_f32(), ElementsAre(even(-4), odd(-3), even(-2), odd(-1), even(0), odd(1), even(2),
+                                         odd(3), even(4), odd(5), even(6), odd(7)));
+  const Weight first = weight_norm(direction, Weight::from_f32({3, 1, 1}, std::vector<float>{1, 1, 0}), 0);
+  expect_ranges_agree(first);
+  EXPECT_FLOAT_EQ(first.as_f32()[0], static_cast<float>(-4 / std::sqrt(30.0)));
+  EXPECT_EQ(first.as_f32()[11], 0.0f);
+  EXPECT_NE(first.key(), last.key());
+  EXPECT_EQ(weight_norm(direction.cast(DType::f16), Weight::from_f32({1, 1, 2}, sizes), 2).dtype(),
+            DType::f16);
+  EXPECT_THROW((void)weight_norm(direction, Weight::from_f32({2}, sizes), 2), Error);
+  EXPECT_THROW((void)weight_norm(direction, Weight::from_f32({1, 1, 2}, sizes), 3), Error);
 }
 
 TEST(Weight, WrongPlacesAndShapesAreErrors) {
