@@ -36,6 +36,7 @@ Registry Registry::builtin() {
   registry.add(gpt2::arch());
   registry.add(gpt_neox::arch());
   registry.add(hubert::arch());
+  registry.add(layoutlmv3::arch());
   registry.add(llama::arch());
   registry.add(mistral::arch());
   registry.add(mixtral::arch());
@@ -55,6 +56,7 @@ Registry Registry::builtin() {
   registry.add(unispeech_sat::arch());
   registry.add(vit::arch());
   registry.add(wav2vec2::arch());
+  registry.add(wavlm::arch());
   registry.add(xlm_roberta::arch());
   return registry;
 }

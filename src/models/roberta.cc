@@ -15,14 +15,18 @@ namespace roberta {
 RobertaConfig::RobertaConfig(ConfigReader& r, int64_t default_vocab_size) {
   vocab_size = default_vocab_size;
   read(r);
-  std::optional<int64_t> pad = pad_token_id;
+  pad_token_id = read_pad_token_id(r, *this);
+}
+
+int64_t read_pad_token_id(ConfigReader& r, const bert::BertConfig& c) {
+  std::optional<int64_t> pad = 1;
   const char* key = "pad_token_id";
-  r.read_nullable(key, pad, 0, std::min(vocab_size, max_position_embeddings) - 1);
+  r.read_nullable(key, pad, 0, std::min(c.vocab_size, c.max_position_embeddings) - 1);
   if (!pad) r.fail(key, "a token: positions leave it out");
-  pad_token_id = *pad;
-  if (max_position_embeddings < pad_token_id + 2) {
+  if (c.max_position_embeddings < *pad + 2) {
     r.fail("max_position_embeddings", "a number above pad_token_id + 1: positions start there");
   }
+  return *pad;
 }
 
 Tensor lm_head(const Scope& place, const bert::BertConfig& c, const Embedding& embeddings, const Tensor& x) {

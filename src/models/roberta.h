@@ -17,6 +17,10 @@ struct RobertaConfig : bert::BertConfig {
   }
 };
 
+/// "pad_token_id", after which positions start. Errors: Error{invalid_config} if it is null or leaves no
+/// position; transformers fails on such, too.
+int64_t read_pad_token_id(nn::ConfigReader& r, const bert::BertConfig& c);
+
 /// "lm_head": dense, gelu, layer_norm, then the vocabulary. x [B, S, H] -> [B, S, vocab]
 nn::Tensor lm_head(const nn::Scope& place, const bert::BertConfig& c, const nn::Embedding& embeddings,
                    const nn::Tensor& x);

@@ -10,6 +10,7 @@ namespace camembert { nn::Architecture arch(); }
 namespace deberta { nn::Architecture arch(); }
 namespace deberta_v2 { nn::Architecture arch(); }
 namespace electra { nn::Architecture arch(); }
+namespace layoutlmv3 { nn::Architecture arch(); }
 namespace modernbert { nn::Architecture arch(); }
 namespace mpnet { nn::Architecture arch(); }
 namespace roberta { nn::Architecture arch(); }

@@ -37,10 +37,11 @@ SIZES |= {
     "hubert": COMMON,
     "unispeech": COMMON | dict(num_hidden_layers=1),
     "unispeech-sat": COMMON | SPEAKERS | dict(num_hidden_layers=1),
+    "wavlm": COMMON | SPEAKERS | dict(num_buckets=12, max_bucket_distance=20),
     "data2vec-audio": COMMON | SPEAKERS | dict(num_conv_pos_embeddings=2, conv_pos_kernel_size=5),
 }
 NO_SPEAKERS = {"hubert", "unispeech"}  # in Optimum
-EAGER_ONLY: set[str] = set()
+EAGER_ONLY = {"wavlm"}
 RUNS = [(1, 211), (3, 400), (2, 653)]
 SHORT_RUNS = [(1, 211), (3, 400)]
 LABELS = {"audio-classification": 3, "audio-frame-classification": 5}
@@ -117,7 +118,13 @@ def hubert_cases() -> list[Case]:
 
 
 def relatives_cases() -> list[Case]:
-    return tasks("unispeech") + tasks("unispeech-sat") + tasks("data2vec-audio") + [
+    return tasks("wavlm") + [
+        AudioCase("wavlm-feature-extraction-stable", "norms before the parts, the buckets of real checkpoints, an adapter",
+                  {"do_stable_layer_norm": True, "feat_extract_norm": "layer", "num_hidden_layers": 1,
+                   "num_buckets": 320, "max_bucket_distance": 800, "add_adapter": True, "num_adapter_layers": 1}),
+        AudioCase("wavlm-audio-xvector-weighted", "the weighted sum of all hidden states",
+                  {"use_weighted_layer_sum": True}),
+    ] + tasks("unispeech") + tasks("unispeech-sat") + tasks("data2vec-audio") + [
         AudioCase("data2vec-audio-feature-extraction-group", "norms in the convolutions whatever feat_extract_norm "
                   "says, an even kernel, an adapter",
                   {"feat_extract_norm": "group", "conv_pos_kernel_size": 4, "add_adapter": True,
