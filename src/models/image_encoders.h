@@ -7,6 +7,7 @@ namespace ferry::models {
 // clang-format off
 namespace clip { nn::Architecture arch(); nn::Architecture vision_arch(); nn::Architecture text_arch(); }
 namespace convnext { nn::Architecture arch(); }
+namespace detr { nn::Architecture arch(); nn::Architecture table_transformer_arch(); }
 namespace resnet { nn::Architecture arch(); }
 namespace segformer { nn::Architecture arch(); }
 namespace swin { nn::Architecture arch(); }

@@ -27,6 +27,8 @@ Registry Registry::builtin() {
   registry.add(data2vec_audio::arch());
   registry.add(deberta::arch());
   registry.add(deberta_v2::arch());
+  registry.add(detr::arch());
+  registry.add(detr::table_transformer_arch());
   registry.add(distilbert::arch());
   registry.add(electra::arch());
   registry.add(falcon::arch());

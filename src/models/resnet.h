@@ -21,10 +21,23 @@ struct ResNetConfig {
   bool downsample_in_first_stage = false;
   bool downsample_in_bottleneck = false;
   int64_t num_labels = 2;
+  /// Names as timm gives them ("layer1.0.conv1", "bn1", "downsample"), for a backbone.
+  bool timm_names = false;
+  /// The most that an image shrinks; stages that would shrink it further dilate instead (timm).
+  int64_t output_stride = 32;
 };
 
+/// The configuration of a backbone and the feature maps that are its result, indices of feature_maps().
+struct Backbone {
+  ResNetConfig config;
+  std::vector<size_t> features;
+};
+/// As transformers' load_backbone reads "backbone_config", or "backbone" and "backbone_kwargs" for timm's.
+/// Errors: Error{unsupported} for one that is no ResNet.
+Backbone read_backbone(nn::ConfigReader& r);
+
 /// What the stages of the body at `body` make of an image: the stem's result first, the last stage's last.
-/// [B, C, H, W] -> [B, hidden_sizes[i], H / 4, ...], halved from the second stage on.
+/// [B, C, H, W] -> [B, hidden_sizes[i], H / 4, W / 4], halved from the second stage on.
 std::vector<nn::Tensor> feature_maps(const nn::Scope& body, const ResNetConfig& config,
                                      const nn::Tensor& pixel_values);
 

@@ -12,12 +12,15 @@ odd ones and oblong ones among them.
 import argparse
 import copy
 import dataclasses
+import json
+import re
 import sys
 
 import make_goldens
 import torch
 import transformers
 from make_goldens import AUTO_CLASSES, OUTPUTS, SIZES, Case, generator, normal
+from safetensors.torch import load_file, save_file
 
 
 class AutoModelForImageSegmentation:
@@ -49,10 +52,11 @@ AUTO_CLASSES |= {
     "zero-shot-image-classification": transformers.AutoModelForZeroShotImageClassification,
 }
 DUAL = ["logits_per_image", "logits_per_text", "text_embeds", "image_embeds"]
-OUTPUTS |= {"masked-im": ["reconstruction"], "zero-shot-image-classification": DUAL}
+OUTPUTS |= {"object-detection": ["logits", "pred_boxes"], "masked-im": ["reconstruction"], "zero-shot-image-classification": DUAL}
 # Where a type's results of a task are others.
 OWN_OUTPUTS = {
     ("clip", "feature-extraction"): DUAL,
+    ("detr", "image-segmentation"): ["logits", "pred_masks"],
     ("clip_text_model", "feature-extraction"): ["last_hidden_state", "pooler_output"],
     ("clip_vision_model", "feature-extraction"): ["last_hidden_state", "pooler_output"],
 }
@@ -77,25 +81,34 @@ SIZES |= {
 }
 SIZES["swin"] = dict(embed_dim=12, depths=[2, 3], num_heads=[2, 3], window_size=3, patch_size=2, image_size=16,
                      mlp_ratio=2.5, encoder_stride=4, layer_norm_eps=1e-3)  # fmt: skip
+RESNET = dict(model_type="resnet", embedding_size=6, hidden_sizes=[8, 12, 16], depths=[1, 1, 1],
+              out_features=["stage3"])  # fmt: skip
+SIZES["detr"] = dict(backbone_config=RESNET, use_timm_backbone=False, backbone=None, use_pretrained_backbone=False,
+                     d_model=24, encoder_layers=2, encoder_ffn_dim=29, encoder_attention_heads=4, decoder_layers=2,
+                     decoder_ffn_dim=31, decoder_attention_heads=3, num_queries=5, num_labels=3)  # fmt: skip
+SIZES["table-transformer"] = SIZES["detr"]
 # (batch, height, width) of each run: those of config.image_size where the model takes no other. Of a model with
 # texts their number and length follow.
 RUNS = {
     "clip": [(1, 12, 12, 3, 7), (3, 12, 12, 2, 16)],
     "clip_text_model": [(3, 7), (2, 16)],
     "clip_vision_model": [(1, 12, 12), (3, 12, 12)],
+    "detr": [(1, 40, 36), (2, 19, 33)],
+    "table-transformer": [(1, 40, 36), (2, 19, 33)],
     "swin": [(1, 16, 16), (2, 15, 21)],
     "segformer": [(1, 33, 40), (2, 24, 19)],
     "vit": [(1, 12, 12), (3, 12, 12)],
     "resnet": [(1, 33, 40), (2, 24, 19)],
     "convnext": [(1, 33, 40), (2, 24, 19)],
 }
-EAGER_ONLY = {"swin", "resnet", "convnext", "segformer"}  # transformers has no other attention for them, or they have none
+EAGER_ONLY = {"detr", "table-transformer", "swin", "resnet", "convnext", "segformer"}  # transformers has no other attention for them, or they have none
 
 
 @dataclasses.dataclass
 class VisionCase(Case):
     runs: list = None
     gain: dict = dataclasses.field(default_factory=dict)
+    timm: dict | None = None  # arguments that make timm's model of the backbone
 
     def __post_init__(self):
         if self.runs is None:
@@ -221,8 +234,70 @@ def swin_cases() -> list[Case]:
     ]  # fmt: skip
 
 
+def detr_cases() -> list[Case]:
+    detection, segmentation = "detr-object-detection", "detr-image-segmentation"
+    pyramid = dict(RESNET, out_features=["stage1", "stage2", "stage3"])
+    masks = {"d_model": 16, "encoder_attention_heads": 8, "decoder_attention_heads": 4, "encoder_layers": 1,
+             "decoder_layers": 1, "num_queries": 3, "backbone_config": pyramid}  # fmt: skip
+    in_timm = dict(RESNET, embedding_size=64, hidden_sizes=[8, 12, 16, 20], depths=[2, 1, 1, 1],
+                   out_features=["stage4"])  # fmt: skip
+    return cases_of("detr", ["feature-extraction", "object-detection"]) + [
+        VisionCase("detr-feature-extraction-from-head", "a head's checkpoint exported without the head",
+                   weights=detection, head="object-detection"),
+        VisionCase(segmentation, "masks from three feature maps", masks),
+        VisionCase(f"{detection}-learned", "learned positions, norms after each layer of the decoder, gelu, basic layers",
+                   {"position_embedding_type": "learned", "auxiliary_loss": True, "activation_function": "gelu",
+                    "backbone_config": dict(RESNET, layer_type="basic", out_features=None, out_indices=[-2])}),
+        VisionCase(f"{detection}-timm", "a backbone with timm's names", {"backbone_config": in_timm},
+                   timm={"layers": [2, 1, 1, 1], "channels": [2, 3, 4, 5]}),
+        VisionCase(f"{detection}-dilated", "timm's output_stride 16: the last stage widens its windows instead of halving",
+                   {"backbone_config": dict(in_timm, depths=[1, 1, 1, 2])},
+                   timm={"layers": [1, 1, 1, 2], "channels": [2, 3, 4, 5], "output_stride": 16}),
+        VisionCase("table-transformer-object-detection-timm", "a backbone of basic layers with timm's names",
+                   {"backbone_config": dict(in_timm, layer_type="basic")},
+                   timm={"layers": [2, 1, 1, 1], "channels": [8, 12, 16, 20]}),
+    ] + cases_of("table-transformer", ["feature-extraction", "object-detection"])  # fmt: skip
+
+
+TIMM_NAMES = [
+    (r"embedder\.embedder\.convolution", "conv1"),
+    (r"embedder\.embedder\.normalization", "bn1"),
+    (r"encoder\.stages\.(\d)\.layers\.", lambda m: f"layer{int(m[1]) + 1}."),
+    (r"layer\.(\d)\.convolution", lambda m: f"conv{int(m[1]) + 1}"),
+    (r"layer\.(\d)\.normalization", lambda m: f"bn{int(m[1]) + 1}"),
+    (r"shortcut\.convolution", "downsample.0"),
+    (r"shortcut\.normalization", "downsample.1"),
+]
+
+
+def dilate(stage: torch.nn.Module) -> None:
+    """What timm makes of a stage that may not halve: windows twice as wide after the first layer."""
+    for index, layer in enumerate(stage.layers):
+        for conv in [m for m in layer.modules() if isinstance(m, torch.nn.Conv2d)]:
+            conv.stride = (1, 1)
+            if index > 0 and conv.kernel_size == (3, 3):
+                conv.dilation = conv.padding = (2, 2)
+
+
+def rename_as_timm(case: Case) -> None:
+    """timm's ResNet computes what transformers' does: the case is made with the one and told as the other."""
+    weights, renamed = load_file(case.folder / "model.safetensors"), {}
+    for name, value in weights.items():
+        if "conv_encoder" in name:
+            for pattern, name_in_timm in TIMM_NAMES:
+                name = re.sub(pattern, name_in_timm, name)
+        renamed[name] = value
+    save_file(renamed, case.folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((case.folder / "config.json").read_text())
+    basic = config["backbone_config"]["layer_type"] == "basic"
+    config |= {"backbone": "resnet18" if basic else "resnet50.a1_in1k", "use_timm_backbone": True,
+               "use_pretrained_backbone": True, "backbone_config": None, "dilation": False,
+               "backbone_kwargs": {"out_indices": [1, 2, 3, 4], "in_chans": 3} | case.timm}  # fmt: skip
+    make_goldens.write_json(case.folder / "config.json", config)
+
+
 def all_cases() -> list[Case]:
-    cases = swin_cases() + vit_cases() + resnet_cases() + convnext_cases() + clip_cases() + segformer_cases()
+    cases = detr_cases() + swin_cases() + vit_cases() + resnet_cases() + convnext_cases() + clip_cases() + segformer_cases()
     names = [case.name for case in cases]
     assert len(names) == len(set(names)), "two cases with one name"
     return cases
@@ -279,6 +354,8 @@ def randomize(model: torch.nn.Module, seed: str, gain: dict) -> None:
 class Reference(make_goldens.Reference):
     def __init__(self, case: Case, folder, attention: str):
         super().__init__(case, folder, "eager" if case.model_type in EAGER_ONLY else attention)
+        if case.timm and "output_stride" in case.timm:
+            dilate(self.model.model.backbone.conv_encoder.model.encoder.stages[3])
         self.outputs = OWN_OUTPUTS.get((case.model_type, case.task), self.outputs)
 
     def __call__(self, inputs: dict) -> dict[str, torch.Tensor]:
@@ -316,6 +393,8 @@ def main() -> int:
     for case in cases:
         if not arguments.cases or case.name.startswith(tuple(arguments.cases)):
             make_goldens.make(case)
+            if case.timm:
+                rename_as_timm(case)
     return 0
 
 
