@@ -120,11 +120,19 @@ int64_t image_side(const nn::InputSpec& input, const std::string& axis, int64_t 
   return smaller == first ? within(input, axis, first + first / 8 + 1) : smaller;
 }
 
+// Images of one size only: a batch of one of them is the cheapest other shape.
+int64_t other_batch(const std::vector<nn::InputSpec>& inputs, int64_t first) {
+  const bool fixed = std::any_of(inputs.begin(), inputs.end(), [](const nn::InputSpec& input) {
+    return input.only_size("height").has_value();
+  });
+  return fixed && first > 1 ? 1 : first + 1;
+}
+
 AxisSizes shorter(const std::vector<nn::InputSpec>& inputs, const AxisSizes& first) {
   AxisSizes sizes = first;
   for (auto& [name, size] : sizes) {
     if (name == "batch_size") {
-      ++size;
+      size = other_batch(inputs, size);
     } else if (name == "text_batch_size") {
       size += 2;
     } else {

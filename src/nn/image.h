@@ -44,7 +44,7 @@ struct TokensAndPositions {
   [[nodiscard]] Tensor add_to(const Scope& place, const Tensor& patches) const;
 };
 
-/// nn.Linear(in, labels), or nothing where there are no labels.
+/// nn.Linear(in, labels) of one vector an image [B, in], or nothing where there are no labels.
 Tensor classifier(const Scope& place, int64_t in, int64_t labels, const Tensor& x);
 
 /// SimMIM's decoder: a convolution at "0" and nn.PixelShuffle(stride).
