@@ -161,18 +161,22 @@ struct RankedDocument {
   size_t index = 0;
   float score = 0;
 };
-/// Cross-encoders: how well each document answers a query.
+/// Cross-encoders: how well each document answers a query, as CrossEncoder.rank() of sentence-transformers.
 class TextRankingPipeline {
  public:
+  /// What becomes of a score is what the configuration says ("activation_fn"), else the sigmoid. Errors:
+  /// Error{unsupported} for another function of torch's than Identity, Sigmoid, Tanh and ReLU.
   TextRankingPipeline(Tokenizer tokenizer, ORTModelForSequenceClassification model);
-  /// Best first. Scores are sigmoids of a model with one label, else its first logit (sentence-transformers'
-  /// CrossEncoder).
+  /// Best first; equal ones in order. Pairs are cut to the length that the model takes. Errors:
+  /// Error{usage} if the model has more than one label.
   [[nodiscard]] std::vector<RankedDocument> operator()(std::string_view query,
                                                        std::span<const std::string> documents) const;
 
  private:
   Tokenizer tokenizer_;
   std::shared_ptr<const ORTModelForSequenceClassification> model_;
+  std::string activation_;
+  std::optional<uint64_t> max_length_;
 };
 
 /// Any of the pipelines, by the name of its task; inputs and results as transformers' JSON.

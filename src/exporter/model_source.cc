@@ -75,6 +75,7 @@ std::string string_of(const Json& config, const char* key, const fs::path& file)
 }
 
 bool is_sentence_transformers(const fs::path& folder) {
+  if (is_cross_encoder(folder)) return false;
   if (ferry::is_regular_file(folder / "config_sentence_transformers.json") ||
       ferry::is_regular_file(folder / "modules.json"))
     return true;
@@ -175,6 +176,16 @@ std::string task_of_class(const ModelSource& source, const nn::Architecture& arc
 }
 
 }  // namespace
+
+bool is_cross_encoder(const fs::path& folder) {
+  const fs::path file = folder / "config_sentence_transformers.json";
+  if (!ferry::is_regular_file(file)) return false;
+  const Json config = read_json(file, {.max_bytes = 1u << 20});
+  const auto type = config.find("model_type");
+  if (type == config.end() || *type != "CrossEncoder") return false;
+  const fs::path modules = folder / "modules.json";
+  return !ferry::is_regular_file(modules) || read_json(modules, {.max_bytes = 1u << 20}).size() == 1;
+}
 
 ModelSource open_source(const MainExportOptions& options, const Log& log) {
   ModelSource source;

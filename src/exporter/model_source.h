@@ -28,6 +28,10 @@ struct ModelSource {
 /// Hub.
 ModelSource open_source(const MainExportOptions& options, const Log& log);
 
+/// Whether the folder is a CrossEncoder of sentence-transformers 5.4 and later that is nothing but a
+/// transformer with a head: exported as one of transformers'. Errors: Error{invalid_file}.
+bool is_cross_encoder(const std::filesystem::path& folder);
+
 /// The canonical task to export: `asked`, or with "auto" what the configuration says. Logs an automatic
 /// choice. Errors: Error{unsupported} that lists the tasks of the architecture.
 std::string select_task(const std::string& asked, const ModelSource& source,

@@ -61,11 +61,21 @@ std::string exported_config(const ModelSource& source, DType dtype) {
 }
 
 // Beside the weights, or in the model's root for a subfolder.
-fs::path find_file(const ModelSource& source, const char* name) {
+fs::path find_file(const ModelSource& source, const std::string& name) {
   for (const fs::path& folder : {source.folder, source.root}) {
     if (ferry::is_regular_file(folder / name)) return folder / name;
   }
   return {};
+}
+
+// The files of the list that are there. That of a cross-encoder says what becomes of its score.
+std::vector<std::string> copied_files(const ModelSource& source) {
+  std::vector<std::string> names;
+  for (const char* name : kCopied) {
+    if (!find_file(source, name).empty()) names.emplace_back(name);
+  }
+  if (is_cross_encoder(source.root)) names.emplace_back("config_sentence_transformers.json");
+  return names;
 }
 
 // What a fast tokenizer is saved as.
@@ -101,10 +111,8 @@ void stage_converted_tokenizer(const fs::path& folder, StagingFolder& staging,
 }  // namespace
 
 std::vector<std::string> side_file_names(const ModelSource& source) {
-  std::vector<std::string> names = {"config.json"};
-  for (const char* name : kCopied) {
-    if (!find_file(source, name).empty()) names.emplace_back(name);
-  }
+  std::vector<std::string> names = copied_files(source);
+  names.insert(names.begin(), "config.json");
   if (!older_tokenizer(source).empty()) {
     for (const char* name : kTokenizerFiles) {
       if (std::find(names.begin(), names.end(), name) == names.end()) names.emplace_back(name);
@@ -117,11 +125,9 @@ std::vector<std::string> stage_side_files(const ModelSource& source, DType dtype
                                           const Log& log) {
   std::vector<std::string> names = {"config.json"};
   staging.write("config.json", exported_config(source, dtype));
-  for (const char* name : kCopied) {
-    const fs::path file = find_file(source, name);
-    if (file.empty()) continue;
-    staging.copy(file, name);
-    names.emplace_back(name);
+  for (const std::string& name : copied_files(source)) {
+    staging.copy(find_file(source, name), name);
+    names.push_back(name);
   }
   if (const fs::path folder = older_tokenizer(source); !folder.empty()) {
     stage_converted_tokenizer(folder, staging, names, log);

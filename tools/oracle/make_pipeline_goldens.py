@@ -8,6 +8,7 @@ import pathlib
 import string
 
 import torch
+from sentence_transformers import CrossEncoder
 from transformers import (BertConfig, BertForMaskedLM, BertForQuestionAnswering, BertForSequenceClassification,
                           BertForTokenClassification, BertModel, BertTokenizerFast, pipeline)
 
@@ -69,6 +70,22 @@ def write(name, task, model, tokenizer, calls):
     (folder / "expected.json").write_text(json.dumps({"task": task, "cases": cases}, indent=1, ensure_ascii=False) + "\n")
 
 
+def write_ranking(name, model, tokenizer, calls, activation=None, whole=False):
+    """What CrossEncoder.rank() answers. `whole`: the folder as sentence-transformers saves it."""
+    folder = ROOT / name
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    encoder = CrossEncoder(str(folder), activation_fn=activation)
+    if whole:
+        encoder.save_pretrained(str(folder))
+        encoder = CrossEncoder(str(folder))
+    cases = [{"input": {"query": query, "documents": documents}, "options": options,
+              "output": plain(encoder.rank(query, documents, **options))} for query, documents, options in calls]
+    for left_over in ("vocab.txt", "README.md"):
+        (folder / left_over).unlink(missing_ok=True)
+    (folder / "expected.json").write_text(json.dumps({"task": "text-ranking", "cases": cases}, indent=1, ensure_ascii=False) + "\n")
+
+
 def main():
     ROOT.mkdir(parents=True, exist_ok=True)
     tokenizer = make_tokenizer()
@@ -102,6 +119,14 @@ def main():
                                                {"align_to_words": False}, {"max_seq_len": 40, "doc_stride": 12})])
     body = make_model(BertModel, tokenizer, 7)
     write("feature-extraction", "feature-extraction", body, tokenizer, [(t, {}) for t in TEXTS[:2]])
+    documents = [*TEXTS, CONTEXT, "", TEXTS[0]]  # one longer than the model takes, one that comes twice
+    rankings = [(q, documents, o) for q, o in ((TEXTS[0], {}), ("Who works at Acme?", {"top_k": 3, "return_documents": True}),
+                                               (CONTEXT, {}))] + [(TEXTS[0], [], {})]
+    judge = make_model(BertForSequenceClassification, tokenizer, 8, num_labels=1)
+    write_ranking("text-ranking", judge, tokenizer, rankings, torch.nn.Identity(), whole=True)
+    judge.config.sbert_ce_default_activation_function = "torch.nn.modules.activation.Tanh"
+    tokenizer.model_max_length = int(1e30)  # the number of positions is what cuts
+    write_ranking("text-ranking-old", judge, tokenizer, rankings[1:2])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -61,7 +62,8 @@ TEST_P(PipelineGolden, EqualsTransformers) {
 INSTANTIATE_TEST_SUITE_P(All, PipelineGolden,
                          ::testing::Values("feature-extraction", "fill-mask", "multi-label",
                                            "question-answering", "regression", "text-classification",
-                                           "token-classification", "zero-shot-classification"),
+                                           "text-ranking", "text-ranking-old", "token-classification",
+                                           "zero-shot-classification"),
                          [](const auto& instance) {
                            std::string name = instance.param;
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -123,6 +125,29 @@ TEST(Pipeline, UnknownTasksAndOptionsAreNamed) {
             "max_answer_len, max_seq_len, top_k");
   EXPECT_EQ(message([&] { (void)qa(Json("a"), Json::object()); }),
             "question-answering: the input has no text \"question\"");
+}
+
+TEST(TextRanking, TakesOneLabelAndKnownFunctions) {
+  const fs::path data = fs::path(FERRY_TEST_DATA) / "pipelines";
+  const auto message = [](const std::string& folder) -> std::string {
+    try {
+      const auto rank = pipeline("text-ranking", folder, {.export_model = true});
+      return rank(Json{{"query", "a"}, {"documents", {"b", "c"}}}, Json::object()).dump();
+    } catch (const Error& error) {
+      return error.message();
+    }
+  };
+  EXPECT_EQ(message((data / "multi-label").string()),
+            "text-ranking takes a model with one label, this one has 4");
+  const fs::path changed = fs::path(::testing::TempDir()) / "ferry-ranking";
+  fs::remove_all(changed);
+  fs::copy(data / "regression", changed);
+  Json config = read_json(changed / "config.json");
+  config["sentence_transformers"] = {{"activation_fn", "torch.nn.modules.activation.Softplus"}};
+  std::ofstream(changed / "config.json") << config.dump();
+  EXPECT_EQ(message(changed.string()),
+            "text-ranking: activation_fn \"torch.nn.modules.activation.Softplus\" is not implemented");
+  fs::remove_all(changed);
 }
 
 TEST(Pipeline, ABatchAnswersEachLineAndSaysWhichIsWrong) {
