@@ -41,8 +41,9 @@ void run(Flags& flags, Context& context) {
 
 void add_run(CLI::App& parent, Context& context) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* app = context.command(parent, "run", "Run a pipeline on an exported folder: text in, answer out",
-                                  [flags, &context] { run(*flags, context); });
+  CLI::App* app = context.command(
+      parent, "run", "Run a pipeline on an exported folder: text, picture or sound in, answer out",
+      [flags, &context] { run(*flags, context); });
   RunRequest& request = flags->request;
   app->add_option("task", request.task, join(pipeline_tasks()))->required();
   app->add_option("model", request.model, "Exported folder, or a model on the Hub")->required();
@@ -51,6 +52,7 @@ void add_run(CLI::App& parent, Context& context) {
       "--input", request.input,
       "JSON Lines file of inputs, - for standard input: texts, or objects as the flags name them");
   app->add_option("--output", request.output, "Where results go, one line each; standard output if left out");
+  app->add_option("--draw", request.draw, "PNG file for the picture with the result drawn on it");
   app->add_option("--batch-size", request.batch_size, "Inputs computed at once")->capture_default_str();
   app->add_option("--options", flags->json, "Options of the pipeline as JSON, with transformers' names")
       ->capture_default_str();

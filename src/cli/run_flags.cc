@@ -16,13 +16,20 @@ constexpr RunFlag kInputs[] = {
     {"--question", "question", RunFlagKind::text, "The question"},
     {"--context", "context", RunFlagKind::text, "The text that holds the answer"},
     {"--query", "query", RunFlagKind::text, "The query that documents are ranked for"},
+    {"--image", "image", RunFlagKind::text, "The picture: a JPEG, PNG or WebP file"},
+    {"--audio", "audio", RunFlagKind::text, "The recording: a WAV, FLAC, MP3 or Ogg file"},
     {"--document", "documents", RunFlagKind::texts, "A document to rank (repeatable)"},
 };
 
 constexpr RunFlag kOptions[] = {
     {"--top-k,--top_k", "top_k", RunFlagKind::integer, "How many results"},
     {"--candidate-label", "candidate_labels", RunFlagKind::texts,
-     "A label of zero-shot-classification (repeatable)"},
+     "A label of zero-shot-classification or zero-shot-image-classification (repeatable)"},
+    {"--threshold", "threshold", RunFlagKind::number, "Scores below are left out (pictures)"},
+    {"--return-timestamps,--return_timestamps", "return_timestamps", RunFlagKind::text,
+     "When each word or char was heard (speech)"},
+    {"--chunk-length-s,--chunk_length_s", "chunk_length_s", RunFlagKind::number,
+     "Hear a long recording in chunks of so many seconds"},
 };
 
 template <typename Number>

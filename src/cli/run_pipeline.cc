@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cli/lines.h"
 #include "ferry/pipelines.h"
+#include "ferry/vision.h"
 
 namespace ferry::cli {
 namespace {
@@ -54,6 +55,14 @@ void run_lines(const RunRequest& request, const Pipeline& pipe, const Json& opti
   out.flush();
 }
 
+void write_drawing(const std::string& file, const std::string& picture, const Json& result) {
+  const std::string png = encode_png(draw(load_image(picture), result));
+  std::ofstream out(file, std::ios::binary);
+  out << png;
+  out.close();
+  if (!out) throw Error(ErrorCode::io, "cannot write " + printable(file));
+}
+
 }  // namespace
 
 void run_pipeline(const RunRequest& request, const Json& value, const Json& options, std::ostream& out) {
@@ -61,10 +70,14 @@ void run_pipeline(const RunRequest& request, const Json& value, const Json& opti
     throw Error(ErrorCode::usage,
                 "give either one input (--text, --question and --context, ...) or --input FILE.jsonl");
   }
+  if (!request.draw.empty() && !value.contains("image"))
+    throw Error(ErrorCode::usage, "--draw draws on the picture of --image");
   const Pipeline pipe = pipeline(request.task, request.model, request.load);
   if (!request.input.empty()) return run_lines(request, pipe, options, out);
   const bool text_alone = value.size() == 1 && value.contains("text");
-  out << line_of(pipe(text_alone ? value.at("text") : value, options), request.compact ? -1 : 2);
+  const Json result = pipe(text_alone ? value.at("text") : value, options);
+  if (!request.draw.empty()) write_drawing(request.draw, value.at("image").get<std::string>(), result);
+  out << line_of(result, request.compact ? -1 : 2);
 }
 
 }  // namespace ferry::cli

@@ -12,6 +12,7 @@ struct RunRequest {
   std::string task, model;
   std::string input;   ///< JSON Lines file, "-" for standard input; "": one input from flags.
   std::string output;  ///< Where results of a file go; "" or "-": standard output.
+  std::string draw;    ///< PNG file for the picture with the result drawn on it; "": none.
   size_t batch_size = 1;
   bool compact = false;  ///< One line a result.
   LoadOptions load;

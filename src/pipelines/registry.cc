@@ -4,13 +4,20 @@ namespace ferry::pipelines {
 
 std::span<const PipelineEntry> pipeline_table() {
   static const std::vector<PipelineEntry> table = {
+      {"audio-classification", {}, audio_classification},
+      {"automatic-speech-recognition", {}, automatic_speech_recognition},
       {"feature-extraction", {}, feature_extraction},
       {"fill-mask", {}, fill_mask},
+      {"image-classification", {}, image_classification},
+      {"image-feature-extraction", {}, image_feature_extraction},
+      {"image-segmentation", {"semantic-segmentation"}, image_segmentation},
+      {"object-detection", {}, object_detection},
       {"question-answering", {}, question_answering},
       {"text-classification", {"sentiment-analysis"}, text_classification},
       {"text-ranking", {}, text_ranking},
       {"token-classification", {"ner"}, token_classification},
       {"zero-shot-classification", {}, zero_shot_classification},
+      {"zero-shot-image-classification", {}, zero_shot_image_classification},
   };
   return table;
 }

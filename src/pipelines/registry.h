@@ -11,6 +11,16 @@ namespace ferry::pipelines {
 
 using Maker = std::shared_ptr<Pipeline::Runner> (*)(std::string_view model, const LoadOptions& options);
 
+std::shared_ptr<Pipeline::Runner> audio_classification(std::string_view model, const LoadOptions& options);
+std::shared_ptr<Pipeline::Runner> automatic_speech_recognition(std::string_view model,
+                                                               const LoadOptions& options);
+std::shared_ptr<Pipeline::Runner> image_classification(std::string_view model, const LoadOptions& options);
+std::shared_ptr<Pipeline::Runner> image_feature_extraction(std::string_view model,
+                                                           const LoadOptions& options);
+std::shared_ptr<Pipeline::Runner> image_segmentation(std::string_view model, const LoadOptions& options);
+std::shared_ptr<Pipeline::Runner> object_detection(std::string_view model, const LoadOptions& options);
+std::shared_ptr<Pipeline::Runner> zero_shot_image_classification(std::string_view model,
+                                                                 const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> feature_extraction(std::string_view model, const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> fill_mask(std::string_view model, const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> question_answering(std::string_view model, const LoadOptions& options);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
 
 namespace ferry::pipelines {
 
@@ -28,6 +29,14 @@ std::vector<float> sigmoid(std::span<const float> logits) {
   std::vector<float> out;
   for (const float x : logits) out.push_back(1.0f / (1.0f + std::exp(-x)));
   return out;
+}
+
+std::vector<float> apply_function(std::string_view function, std::span<const float> logits) {
+  if (function == "sigmoid") return sigmoid(logits);
+  if (function == "softmax") return softmax(logits);
+  if (function == "none") return {logits.begin(), logits.end()};
+  throw Error(ErrorCode::usage, fmt::format("function_to_apply \"{}\" is not one of sigmoid, softmax, none",
+                                            printable(function)));
 }
 
 std::vector<size_t> largest(std::span<const float> values, size_t count) {

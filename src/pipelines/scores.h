@@ -13,6 +13,8 @@ namespace ferry::pipelines {
 /// exp(x - max) / sum, in f32 as numpy computes it.
 std::vector<float> softmax(std::span<const float> logits);
 std::vector<float> sigmoid(std::span<const float> logits);
+/// By the name that function_to_apply has: "sigmoid", "softmax" or "none". Errors: Error{usage} for another.
+std::vector<float> apply_function(std::string_view function, std::span<const float> logits);
 /// The positions of the `count` largest, largest first; equal ones in order.
 std::vector<size_t> largest(std::span<const float> values, size_t count);
 

@@ -29,11 +29,7 @@ std::string function_for(const ORTModel& model, size_t labels) {
 
 std::vector<float> scores_of(const ORTModel& model, const std::vector<float>& logits, std::string function) {
   if (function.empty()) function = function_for(model, logits.size());
-  if (function == "sigmoid") return sigmoid(logits);
-  if (function == "softmax") return softmax(logits);
-  if (function == "none") return logits;
-  throw Error(ErrorCode::usage, fmt::format("function_to_apply \"{}\" is not one of sigmoid, softmax, none",
-                                            printable(function)));
+  return pipelines::apply_function(function, logits);
 }
 
 std::vector<Classification> classify(const Tokenizer& tokenizer,

@@ -22,4 +22,7 @@ Image decode_jpeg(Bytes bytes, std::string_view what);
 Image decode_png(Bytes bytes, std::string_view what);
 Image decode_webp(Bytes bytes, std::string_view what);
 
+/// A PNG of one channel. Errors: as encode_png.
+std::string encode_grey_png(std::span<const uint8_t> pixels, uint32_t width, uint32_t height);
+
 }  // namespace ferry::processors

@@ -141,33 +141,51 @@ Image decode_png(Bytes bytes, std::string_view what) {
   return oriented(std::move(out), orientation_of(png, reader.info));
 }
 
-}  // namespace processors
+namespace {
 
-std::string encode_png(const Image& image) {
-  using namespace processors;
-  if (image.rgb.empty() || image.rgb.size() != size_t{image.width} * image.height * 3)
+struct Picture {
+  std::span<const uint8_t> pixels;
+  uint32_t width = 0, height = 0, channels = 0;
+};
+
+bool write_rows(png_structp png, png_infop info, const Picture* picture, std::string* to) {
+  if (setjmp(png_jmpbuf(png)) != 0) return false;
+  png_set_write_fn(png, to, png_sink_write, png_sink_flush);
+  png_set_IHDR(png, info, picture->width, picture->height, 8,
+               picture->channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_write_info(png, info);
+  const size_t row = size_t{picture->width} * picture->channels;
+  for (uint32_t y = 0; y < picture->height; ++y) png_write_row(png, picture->pixels.data() + y * row);
+  png_write_end(png, info);
+  return true;
+}
+
+std::string encode(const Picture& picture) {
+  if (picture.pixels.empty() ||
+      picture.pixels.size() != size_t{picture.width} * picture.height * picture.channels)
     throw Error(ErrorCode::usage, "an empty image cannot be written");
   Source errors;
   std::string out;
   png_structp png =
       png_create_write_struct(PNG_LIBPNG_VER_STRING, &errors, png_source_error, png_source_warning);
   png_infop info = png != nullptr ? png_create_info_struct(png) : nullptr;
-  std::vector<uint8_t> pixels = image.rgb;
-  auto rows = row_pointers(pixels.data(), image.height, size_t{image.width} * 3);
-  const auto write = [](png_structp writer, png_infop about, const Image& size, png_bytepp from,
-                        std::string* to) {
-    if (setjmp(png_jmpbuf(writer)) != 0) return false;
-    png_set_write_fn(writer, to, png_sink_write, png_sink_flush);
-    png_set_IHDR(writer, about, size.width, size.height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
-                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-    png_set_rows(writer, about, from);
-    png_write_png(writer, about, PNG_TRANSFORM_IDENTITY, nullptr);
-    return true;
-  };
-  const bool written = info != nullptr && write(png, info, image, rows.data(), &out);
+  const bool written = info != nullptr && write_rows(png, info, &picture, &out);
   png_destroy_write_struct(&png, &info);
   if (!written) throw Error(ErrorCode::io, fmt::format("cannot write a PNG: {}", errors.error));
   return out;
+}
+
+}  // namespace
+
+std::string encode_grey_png(std::span<const uint8_t> pixels, uint32_t width, uint32_t height) {
+  return encode({pixels, width, height, 1});
+}
+
+}  // namespace processors
+
+std::string encode_png(const Image& image) {
+  return processors::encode({image.rgb, image.width, image.height, 3});
 }
 
 }  // namespace ferry
