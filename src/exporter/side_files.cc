@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "ferry/tokenizer.h"
 
@@ -81,6 +82,14 @@ std::vector<std::string> copied_files(const ModelSource& source) {
 // What a fast tokenizer is saved as.
 constexpr std::array kTokenizerFiles = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"};
 
+bool is_speech_vocabulary(const fs::path& vocab) {
+  const fs::path config = vocab.parent_path() / "tokenizer_config.json";
+  if (!ferry::is_regular_file(config)) return false;
+  const auto json = read_json(config);
+  const auto name = json.find("tokenizer_class");
+  return name != json.end() && *name == "Wav2Vec2CTCTokenizer";
+}
+
 // Where the tokenizer lies that has a vocabulary in an older form and no tokenizer.json; empty if there is
 // none such.
 fs::path older_tokenizer(const ModelSource& source) {
@@ -88,7 +97,9 @@ fs::path older_tokenizer(const ModelSource& source) {
   for (const char* name :
        {"vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model"}) {
     const fs::path file = find_file(source, name);
-    if (!file.empty()) return file.parent_path();
+    // A vocabulary without merges is that of a speech model: it has no fast form.
+    if (file.empty() || (file.filename() == "vocab.json" && is_speech_vocabulary(file))) continue;
+    return file.parent_path();
   }
   return {};
 }

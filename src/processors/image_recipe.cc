@@ -122,7 +122,9 @@ std::vector<double> deviation_of(Statistics statistics) {
 void read_values(const Settings& settings, const Class& row, Recipe& recipe) {
   const bool efficient = row.stem == "EfficientNet";
   const bool rescale = settings.boolean("do_rescale", true);
-  const double factor = row.stem == "GLPN" ? 1.0 / 255 : settings.number("rescale_factor", 1.0 / 255);
+  // GLPN rescales in one way, and LayoutLMv3 reads another key than it writes.
+  const char* key = row.stem == "LayoutLMv3" ? "rescale_value" : "rescale_factor";
+  const double factor = row.stem == "GLPN" ? 1.0 / 255 : settings.number(key, 1.0 / 255);
   const bool offset = efficient && settings.boolean("rescale_offset", false);
   const bool has_normalize = row.statistics != Statistics::none;
   const bool normalize = has_normalize && settings.boolean("do_normalize", row.stem != "RTDetr");

@@ -1,5 +1,6 @@
 #include "processors/log_mel.h"
 
+#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <complex>
@@ -22,11 +23,11 @@ double mel_to_hertz(double mel) {
 }
 
 // Of period `size`, as torch.hann_window and numpy's hanning of one more.
-std::vector<float> hann_window(size_t size) {
-  std::vector<float> out(size);
+std::vector<double> hann_window(size_t size) {
+  std::vector<double> out(size);
   for (size_t i = 0; i < size; ++i) {
     const double angle = 2.0 * kPi * static_cast<double>(i) / static_cast<double>(size);
-    out[i] = static_cast<float>(0.5 - 0.5 * std::cos(angle));
+    out[i] = 0.5 - 0.5 * std::cos(angle);
   }
   return out;
 }
@@ -39,20 +40,40 @@ float mirrored(std::span<const float> samples, ptrdiff_t at) {
   return samples[static_cast<size_t>(at)];
 }
 
-// One frame around samples[centre], times the window. False if it is silence.
-bool read_frame(std::span<const float> samples, size_t centre, std::span<const float> window, float* frame) {
-  const size_t size = window.size(), half = size / 2;
-  const bool inside = centre >= half && centre + (size - half) <= samples.size();
-  float loudest = 0;
-  for (size_t i = 0; i < size; ++i) {
-    const float sample =
-        inside ? samples[centre - half + i]
-               : mirrored(samples, static_cast<ptrdiff_t>(centre + i) - static_cast<ptrdiff_t>(half));
-    frame[i] = sample * window[i];
-    loudest = std::max(loudest, std::abs(sample));
-  }
-  return loudest > 0;
+// The samples around samples[centre]; where they reach over an end, in `room`.
+const float* frame_at(std::span<const float> samples, size_t centre, std::span<float> room) {
+  const size_t size = room.size(), half = size / 2;
+  if (centre >= half && centre + (size - half) <= samples.size()) return samples.data() + centre - half;
+  for (size_t i = 0; i < size; ++i)
+    room[i] = mirrored(samples, static_cast<ptrdiff_t>(centre + i) - static_cast<ptrdiff_t>(half));
+  return room.data();
 }
+
+bool is_silent(const float* frame, size_t size) {
+  return std::all_of(frame, frame + size, [](float sample) { return sample == 0; });
+}
+
+// The energy of each frequency of one frame. In f64: next to a loud tone, the rounding of f32 would be all
+// that a quiet band shows.
+class Spectrum {
+ public:
+  explicit Spectrum(size_t size)
+      : window_(hann_window(size)), frame_(size), spectrum_(size), power_(size / 2 + 1) {
+    transform_.SetFlag(Eigen::FFT<double>::HalfSpectrum);
+  }
+  const std::vector<double>& operator()(const float* samples) {
+    for (size_t i = 0; i < frame_.size(); ++i) frame_[i] = samples[i] * window_[i];
+    transform_.fwd(spectrum_.data(), frame_.data(), static_cast<Eigen::Index>(frame_.size()));
+    for (size_t i = 0; i < power_.size(); ++i) power_[i] = std::norm(spectrum_[i]);
+    return power_;
+  }
+
+ private:
+  Eigen::FFT<double> transform_;
+  std::vector<double> window_, frame_;
+  std::vector<std::complex<double>> spectrum_;
+  std::vector<double> power_;
+};
 
 }  // namespace
 
@@ -70,7 +91,7 @@ std::vector<MelFilter> slaney_mel_filters(size_t bins, size_t mels, double sampl
       const double height = std::min((hertz - low) / (peak - low), (high - hertz) / (high - peak));
       if (height <= 0) continue;
       if (out[m].weights.empty()) out[m].first = bin;
-      out[m].weights.push_back(static_cast<float>(height * 2.0 / (high - low)));
+      out[m].weights.push_back(height * 2.0 / (high - low));
     }
   }
   return out;
@@ -78,31 +99,26 @@ std::vector<MelFilter> slaney_mel_filters(size_t bins, size_t mels, double sampl
 
 void LogMel::operator()(std::span<const float> samples, float* out) const {
   const size_t frames = samples.size() / hop_length;
-  const auto window = hann_window(n_fft);
-  Eigen::FFT<float> transform;
-  transform.SetFlag(Eigen::FFT<float>::HalfSpectrum);
-  std::vector<float> frame(n_fft), power(n_fft / 2 + 1);
-  std::vector<std::complex<float>> spectrum(n_fft);
   constexpr float kFloor = 1e-10f;
-  float loudest = std::log10(kFloor);
+  Spectrum spectrum(n_fft);
+  std::vector<float> room(n_fft);
   for (size_t t = 0; t < frames; ++t) {
-    if (!read_frame(samples, t * hop_length, window, frame.data())) {
-      for (size_t m = 0; m < filters.size(); ++m) out[m * frames + t] = std::log10(kFloor);
+    const float* frame = frame_at(samples, t * hop_length, room);
+    if (is_silent(frame, n_fft)) {
+      for (size_t m = 0; m < filters.size(); ++m) out[m * frames + t] = kFloor;
       continue;
     }
-    transform.fwd(spectrum.data(), frame.data(), static_cast<Eigen::Index>(n_fft));
-    for (size_t i = 0; i < power.size(); ++i) power[i] = std::norm(spectrum[i]);
+    const auto& power = spectrum(frame);
     for (size_t m = 0; m < filters.size(); ++m) {
-      float sum = 0;
-      const float* from = power.data() + filters[m].first;
-      for (const float weight : filters[m].weights) sum += weight * *from++;
-      const float value = std::log10(std::max(sum, kFloor));
-      loudest = std::max(loudest, value);
-      out[m * frames + t] = value;
+      double sum = 0;
+      const double* from = power.data() + filters[m].first;
+      for (const double weight : filters[m].weights) sum += weight * *from++;
+      out[m * frames + t] = std::max(static_cast<float>(sum), kFloor);
     }
   }
-  for (size_t i = 0; i < frames * filters.size(); ++i)
-    out[i] = (std::max(out[i], loudest - 8.0f) + 4.0f) / 4.0f;
+  Eigen::Map<Eigen::ArrayXf> values(out, static_cast<Eigen::Index>(frames * filters.size()));
+  values = values.log() * static_cast<float>(1 / std::log(10.0));
+  values = (values.max(values.maxCoeff() - 8.0f) + 4.0f) / 4.0f;
 }
 
 }  // namespace ferry::processors

@@ -9,7 +9,7 @@ namespace ferry::processors {
 /// A triangle over the bins of a Fourier transform.
 struct MelFilter {
   size_t first = 0;
-  std::vector<float> weights;
+  std::vector<double> weights;
 };
 
 /// Slaney's scale and norm from 0 to 8000 Hz, `bins` of them from 0 Hz to half the sampling rate
