@@ -12,6 +12,7 @@ namespace {
 int64_t asked_size(const std::string& axis, const ShapeOptions& shapes) {
   const std::map<std::string, int64_t, std::less<>> sizes = {
       {"batch_size", shapes.batch_size},
+      {"image_batch_size", shapes.batch_size},
       {"text_batch_size", shapes.batch_size},
       {"sequence_length", shapes.sequence_length},
       {"past_sequence_length", shapes.sequence_length},
@@ -131,7 +132,7 @@ int64_t other_batch(const std::vector<nn::InputSpec>& inputs, int64_t first) {
 AxisSizes shorter(const std::vector<nn::InputSpec>& inputs, const AxisSizes& first) {
   AxisSizes sizes = first;
   for (auto& [name, size] : sizes) {
-    if (name == "batch_size") {
+    if (name == "batch_size" || name == "image_batch_size") {
       size = other_batch(inputs, size);
     } else if (name == "text_batch_size") {
       size += 2;

@@ -64,8 +64,31 @@ Tensor encode(const Scope& place, const ClipEncoderConfig& c, const Tensor& x, c
   return y;
 }
 
+Tensor text_embeddings(const Scope& tower, const TextInputOptions& text, int64_t hidden_size,
+                       const Tensor& ids) {
+  const Scope embeddings = tower / "embeddings";
+  const Embedding tokens(embeddings / "token_embedding", text.vocab_size, hidden_size);
+  const Embedding positions(embeddings / "position_embedding", text.max_length, hidden_size);
+  return tokens(ids) + positions.first_rows(op::shape_of(ids, 1, 2));
+}
+
+namespace {
+
 Tensor unit_length(const Tensor& x) {
   return x / op::reduce("ReduceL2", x, {-1}, true);
+}
+
+}  // namespace
+
+Outputs similarities(const Scope& root, const Tensor& text, const Tensor& image, const Dims& scalar) {
+  const Tensor text_embeds = unit_length(text), image_embeds = unit_length(image);
+  const float scale = std::exp(root.weight("logit_scale", scalar).as_f32().at(0));
+  Tensor per_text = op::matmul(text_embeds, op::transpose(image_embeds, {1, 0})) * scale;  // [T, B]
+  if (root.has("logit_bias")) per_text = per_text + root.parameter("logit_bias", scalar);
+  return {{"logits_per_image", op::transpose(per_text, {1, 0})},
+          {"logits_per_text", per_text},
+          {"text_embeds", text_embeds},
+          {"image_embeds", image_embeds}};
 }
 
 std::vector<InputSpec> dual_inputs(const TextInputOptions& text, const ImageInputOptions& image, bool mask) {
@@ -129,17 +152,6 @@ struct CLIPVisionConfig : ClipEncoderConfig {
   }
 };
 
-// A tower's configuration. What old files have under "<key>_dict" comes before what they have under the key.
-template <typename C>
-C tower(ConfigReader& r, const std::string& key) {
-  auto old = r.object(key + "_dict"), now = r.object(key);
-  if (!old && !now) return C();
-  ConfigReader& used = old ? *old : *now;
-  C out(used);
-  r.adopt_unknown(key, used);
-  return out;
-}
-
 struct CLIPConfig {
   explicit CLIPConfig(ConfigReader& r)
       : text(tower<CLIPTextConfig>(r, "text_config")), vision(tower<CLIPVisionConfig>(r, "vision_config")) {
@@ -159,10 +171,7 @@ struct CLIPTextTransformer : Module<CLIPTextConfig> {
 
   // Before the last norm: ids i64[T, S] -> [T, S, H]
   Tensor operator()(const Tensor& ids, const ClipMask& mask) const {
-    const Scope embeddings = at("embeddings");
-    const Embedding tokens(embeddings / "token_embedding", c.vocab_size, c.hidden_size);
-    const Embedding positions(embeddings / "position_embedding", c.max_position_embeddings, c.hidden_size);
-    const Tensor x = tokens(ids) + positions.first_rows(op::shape_of(ids, 1, 2));
+    const Tensor x = text_embeddings(scope, c.text_inputs(), c.hidden_size, ids);
     return encode(at("encoder"), c, x, mask);
   }
   // At the first token that ends the text, [T, S, H] -> [T, H]. Old configurations name another token than
@@ -217,14 +226,7 @@ struct CLIPModel : Module<CLIPConfig> {
     const Tensor ids = in["input_ids"];
     const Tensor hidden = text_model(ids, {.additive = text_mask(in["attention_mask"], image.dtype())});
     const Tensor text = text_model.final_layer_norm(text_model.pooled(hidden, ids));
-    const Tensor image_embeds = unit_length(visual_projection(image));  // [B, P]
-    const Tensor text_embeds = unit_length(text_projection(text));      // [T, P]
-    const float scale = std::exp(scope.weight("logit_scale", {}).as_f32().at(0));
-    const Tensor per_text = op::matmul(text_embeds, op::transpose(image_embeds, {1, 0})) * scale;
-    return {{"logits_per_image", op::transpose(per_text, {1, 0})},
-            {"logits_per_text", per_text},
-            {"text_embeds", text_embeds},
-            {"image_embeds", image_embeds}};
+    return similarities(scope, text_projection(text), visual_projection(image), {});
   }
 };
 

@@ -28,8 +28,25 @@ struct ClipMask {
 nn::Tensor encode(const nn::Scope& place, const ClipEncoderConfig& config, const nn::Tensor& x,
                   const ClipMask& mask = {});
 
-/// x / |x| over the last dimension.
-nn::Tensor unit_length(const nn::Tensor& x);
+/// What old configurations have under "<key>_dict" comes before what they have under the key.
+template <typename C>
+C tower(nn::ConfigReader& r, const std::string& key) {
+  auto old = r.object(key + "_dict"), now = r.object(key);
+  if (!old && !now) return C();
+  nn::ConfigReader& used = old ? *old : *now;
+  C out(used);
+  r.adopt_unknown(key, used);
+  return out;
+}
+
+/// Token and position embeddings of a tower for texts, below "embeddings": ids i64[T, S] -> [T, S, H]
+nn::Tensor text_embeddings(const nn::Scope& tower, const nn::TextInputOptions& text, int64_t hidden_size,
+                           const nn::Tensor& ids);
+
+/// How near texts [T, P] and images [B, P] are, with their vectors at unit length: the four outputs of such a
+/// model. "logit_scale" and, if it has one, "logit_bias" lie at `root` as [] or [1].
+nn::Outputs similarities(const nn::Scope& root, const nn::Tensor& text, const nn::Tensor& image,
+                         const Dims& scalar);
 
 /// input_ids, pixel_values and attention_mask in this order, and the names that Optimum gives to the outputs'
 /// axes. Without `mask` there is no attention_mask.

@@ -17,6 +17,7 @@ namespace ferry::models {
 Registry Registry::builtin() {
   Registry registry;
   registry.add(albert::arch());
+  registry.add(beit::arch());
   registry.add(bert::arch());
   registry.add(bloom::arch());
   registry.add(camembert::arch());
@@ -27,8 +28,10 @@ Registry Registry::builtin() {
   registry.add(data2vec_audio::arch());
   registry.add(deberta::arch());
   registry.add(deberta_v2::arch());
+  registry.add(deit::arch());
   registry.add(detr::arch());
   registry.add(detr::table_transformer_arch());
+  registry.add(dinov2::arch());
   registry.add(distilbert::arch());
   registry.add(electra::arch());
   registry.add(falcon::arch());
@@ -42,6 +45,7 @@ Registry Registry::builtin() {
   registry.add(llama::arch());
   registry.add(mistral::arch());
   registry.add(mixtral::arch());
+  registry.add(mobilenet_v2::arch());
   registry.add(modernbert::arch());
   registry.add(mpnet::arch());
   registry.add(opt::arch());
@@ -53,6 +57,7 @@ Registry Registry::builtin() {
   registry.add(resnet::arch());
   registry.add(roberta::arch());
   registry.add(segformer::arch());
+  registry.add(siglip::arch());
   registry.add(swin::arch());
   registry.add(unispeech::arch());
   registry.add(unispeech_sat::arch());
@@ -60,6 +65,7 @@ Registry Registry::builtin() {
   registry.add(wav2vec2::arch());
   registry.add(wavlm::arch());
   registry.add(xlm_roberta::arch());
+  registry.add(yolos::arch());
   return registry;
 }
 

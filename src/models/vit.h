@@ -1,7 +1,9 @@
 #pragma once
 // ViT's parts that other encoders of images share.
+#include <functional>
 #include <string>
 
+#include "nn/encoder.h"
 #include "nn/image.h"
 
 namespace ferry::models::vit {
@@ -10,6 +12,8 @@ struct ViTConfig {
   ViTConfig() = default;
   explicit ViTConfig(nn::ConfigReader& r) { read(r); }
   void read(nn::ConfigReader& r);
+  /// What all relatives have, too.
+  void read_common(nn::ConfigReader& r);
 
   int64_t hidden_size = 768;
   int64_t num_hidden_layers = 12;
@@ -24,20 +28,28 @@ struct ViTConfig {
   int64_t encoder_stride = 16;
   int64_t num_labels = 2;
 
-  /// How many patches an image has.
-  [[nodiscard]] int64_t num_patches() const {
-    return image_size.height / patch_size.height * (image_size.width / patch_size.width);
+  /// The patches of an image, and how many they are.
+  [[nodiscard]] nn::Size grid() const {
+    return {image_size.height / patch_size.height, image_size.width / patch_size.width};
   }
+  [[nodiscard]] int64_t num_patches() const { return grid().height * grid().width; }
   /// pixel_values of the one size that the positions are for.
   [[nodiscard]] std::vector<nn::InputSpec> image_inputs() const {
     return {nn::image_input({.num_channels = num_channels, .size = image_size, .any_size = false})};
   }
 };
 
-/// ViTPatchEmbeddings, "projection": [B, C, H, W] -> [B, patches, hidden]
+/// ViTPatchEmbeddings, "projection": [B, C, H, W] -> [B, hidden, h, w], a vector for each patch
 nn::Tensor patch_embeddings(const nn::Scope& place, const ViTConfig& config, const nn::Tensor& pixel_values);
-/// The layers "encoder.layer.N" and the norm "layernorm" of a body: [B, S, hidden] -> [B, S, hidden]
-nn::Tensor encode(const nn::Scope& body, const ViTConfig& config, const nn::Tensor& x);
+/// ViTAttention, "attention.attention" and "attention.output.dense" of a layer: [B, S, hidden] -> [B, S,
+/// hidden]. `bias` is added to the scores; without `key_bias` the keys' projection has none.
+nn::Tensor attend(const nn::Scope& layer, const ViTConfig& config, const nn::Tensor& x,
+                  const nn::Tensor& bias = {}, bool key_bias = true);
+/// The layers "encoder.layer.N" and the norm "layernorm" of a body: [B, S, hidden] -> [B, S, hidden]. What
+/// `after` makes of a layer's result, by its number, is the next one's input.
+using AfterLayer = std::function<nn::Tensor(const nn::Tensor& x, int64_t layer)>;
+nn::Tensor encode(const nn::Scope& body, const ViTConfig& config, const nn::Tensor& x,
+                  const AfterLayer& after = {});
 
 struct ViTModel : nn::Module<ViTConfig> {
   using Module::Module;
@@ -45,6 +57,31 @@ struct ViTModel : nn::Module<ViTConfig> {
 
   nn::Tensor hidden(const nn::Inputs& in) const;  // -> [B, 1 + patches, hidden]
   nn::Outputs operator()(const nn::Inputs& in) const { return {{"last_hidden_state", hidden(in)}}; }
+};
+
+/// A classifier of the first token.
+template <typename Body>
+struct FirstTokenForImageClassification : nn::OverBody<Body> {
+  using nn::OverBody<Body>::OverBody;
+
+  nn::Outputs operator()(const nn::Inputs& in) const {  // -> [B, labels]
+    const nn::Tensor first = nn::select(this->body.hidden(in), 1, 0);
+    return {
+        {"logits", nn::classifier(this->at("classifier"), this->c.hidden_size, this->c.num_labels, first)}};
+  }
+};
+
+/// The image again, from the tokens after the first: as many as there are patches.
+/// [B, S, hidden] -> [B, C, H, W]
+nn::Tensor reconstruction(const nn::Scope& decoder, const ViTConfig& config, const nn::Tensor& hidden);
+
+template <typename Body>
+struct ForMaskedImageModeling : nn::OverBody<Body> {
+  using nn::OverBody<Body>::OverBody;
+
+  nn::Outputs operator()(const nn::Inputs& in) const {
+    return {{"reconstruction", reconstruction(this->at("decoder"), this->c, this->body.hidden(in))}};
+  }
 };
 
 }  // namespace ferry::models::vit

@@ -7,9 +7,10 @@ namespace {
 
 // ONNX's pads: those at the start of each dimension, then those at the end.
 std::vector<int64_t> pads(const ConvOptions& options) {
-  const bool at_end = !options.end_padding.empty();
-  std::vector<int64_t> out = at_end ? std::vector<int64_t>(options.kernel.size(), 0) : options.padding;
-  const auto& ends = at_end ? options.end_padding : options.padding;
+  if (options.padding.empty() && options.end_padding.empty()) return {};
+  std::vector<int64_t> out = options.padding;
+  if (out.empty()) out.resize(options.kernel.size(), 0);
+  const auto ends = options.end_padding.empty() ? out : options.end_padding;
   out.insert(out.end(), ends.begin(), ends.end());
   return out;
 }

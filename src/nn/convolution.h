@@ -13,7 +13,7 @@ struct ConvOptions {
   std::vector<int64_t> kernel;
   std::vector<int64_t> stride = {};
   std::vector<int64_t> padding = {};      ///< On both sides.
-  std::vector<int64_t> end_padding = {};  ///< At the end, instead.
+  std::vector<int64_t> end_padding = {};  ///< At the end, if that is another.
   std::vector<int64_t> dilation = {};
   int64_t groups = 1;
   bool bias = true;

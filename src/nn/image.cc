@@ -56,6 +56,11 @@ InputSpec image_input(const ImageInputOptions& options) {
     input.least.insert_or_assign("width", options.size->width);
     input.most.insert(input.usual.begin(), input.usual.end());
   }
+  if (!options.sides_are_named) {
+    input.axes[2] = options.size->height;
+    input.axes[3] = options.size->width;
+    input.least.clear();
+  }
   return input;
 }
 
@@ -87,6 +92,23 @@ Tensor TokensAndPositions::add_to(const Scope& place, const Tensor& patches) con
   const Tensor table = place.constant("tokens_and_positions", Weight::concat(parts, 0));
   const Tensor pads = op::integers(patches.graph(), {0, front, 0, 0, back, 0});
   return op::emit("Pad", {patches, pads}) + table;
+}
+
+Tensor interpolated_positions(const Scope& place, const Weight& positions, const Size& grid,
+                              const Tensor& image) {
+  const auto named = place.named();
+  const int64_t layers = positions.dims()[0], width = positions.dims()[2];
+  // In single precision whatever the model's.
+  const Weight grids = positions.cast(DType::f32)
+                           .transpose(std::vector<int64_t>{0, 2, 1})
+                           .reshape({layers, width, grid.height, grid.width});
+  const Tensor sizes =
+      op::concat({op::integers(image.graph(), {layers, width}), op::shape_of(image, 2, 4)}, 0);
+  const Tensor resized = op::emit("Resize", {place.constant("positions", grids), Tensor(), Tensor(), sizes},
+                                  {{"mode", std::string("cubic")},
+                                   {"coordinate_transformation_mode", std::string("half_pixel")},
+                                   {"cubic_coeff_a", -0.75f}});
+  return op::cast(image_to_tokens(resized), image.dtype());
 }
 
 Tensor classifier(const Scope& place, int64_t in, int64_t labels, const Tensor& x) {

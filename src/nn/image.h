@@ -25,6 +25,7 @@ struct ImageInputOptions {
   bool any_size = true;             ///< Whether the model takes others, too.
   int64_t least = 1;                ///< The smallest height and width that it takes.
   bool channels_are_named = false;  ///< Optimum's name for that axis, though it is fixed.
+  bool sides_are_named = true;      ///< The same for height and width.
 };
 /// pixel_values [batch_size, channels, height, width]
 InputSpec image_input(const ImageInputOptions& options);
@@ -43,6 +44,11 @@ struct TokensAndPositions {
   /// image adds none of its own.
   [[nodiscard]] Tensor add_to(const Scope& place, const Tensor& patches) const;
 };
+
+/// Learned positions [layers, grid.height * grid.width, H] for the patches of `image` [B, ?, h, w], by
+/// bicubic interpolation: [layers, h * w, H]. Source: interpolate_pos_encoding of transformers 4.57.6.
+Tensor interpolated_positions(const Scope& place, const Weight& positions, const Size& grid,
+                              const Tensor& image);
 
 /// nn.Linear(in, labels) of one vector an image [B, in], or nothing where there are no labels.
 Tensor classifier(const Scope& place, int64_t in, int64_t labels, const Tensor& x);

@@ -56,6 +56,7 @@ OUTPUTS |= {"object-detection": ["logits", "pred_boxes"], "masked-im": ["reconst
 # Where a type's results of a task are others.
 OWN_OUTPUTS = {
     ("clip", "feature-extraction"): DUAL,
+    ("siglip", "feature-extraction"): DUAL,
     ("detr", "image-segmentation"): ["logits", "pred_masks"],
     ("clip_text_model", "feature-extraction"): ["last_hidden_state", "pooler_output"],
     ("clip_vision_model", "feature-extraction"): ["last_hidden_state", "pooler_output"],
@@ -87,6 +88,21 @@ SIZES["detr"] = dict(backbone_config=RESNET, use_timm_backbone=False, backbone=N
                      d_model=24, encoder_layers=2, encoder_ffn_dim=29, encoder_attention_heads=4, decoder_layers=2,
                      decoder_ffn_dim=31, decoder_attention_heads=3, num_queries=5, num_labels=3)  # fmt: skip
 SIZES["table-transformer"] = SIZES["detr"]
+SIGLIP = dict(hidden_act="gelu_pytorch_tanh", layer_norm_eps=1e-3, num_hidden_layers=2)
+SIZES |= {
+    "beit": {**VIT, "use_relative_position_bias": True},
+    "deit": VIT,
+    "dinov2": dict(hidden_size=36, num_hidden_layers=2, num_attention_heads=3, mlp_ratio=2, image_size=12, patch_size=4,
+                   layer_norm_eps=1e-3),
+    "mobilenet_v2": dict(depth_multiplier=0.1, depth_divisible_by=4, min_depth=4, expand_ratio=2.0, image_size=33,
+                         finegrained_output=False, layer_norm_eps=1e-2),
+    "siglip": dict(
+        text_config=dict(SIGLIP, hidden_size=24, intermediate_size=29, num_attention_heads=4, vocab_size=99,
+                         max_position_embeddings=20, projection_size=36),
+        vision_config=dict(SIGLIP, hidden_size=36, intermediate_size=41, num_attention_heads=3, image_size=12,
+                           patch_size=5)),
+    "yolos": {**VIT, "image_size": [12, 20], "num_detection_tokens": 5},
+}  # fmt: skip
 # (batch, height, width) of each run: those of config.image_size where the model takes no other. Of a model with
 # texts their number and length follow.
 RUNS = {
@@ -95,13 +111,19 @@ RUNS = {
     "clip_vision_model": [(1, 12, 12), (3, 12, 12)],
     "detr": [(1, 40, 36), (2, 19, 33)],
     "table-transformer": [(1, 40, 36), (2, 19, 33)],
+    "beit": [(1, 12, 12), (3, 12, 12)],
+    "deit": [(1, 12, 12), (3, 12, 12)],
+    "dinov2": [(1, 12, 12), (2, 21, 14)],
+    "mobilenet_v2": [(1, 33, 33), (3, 33, 33)],
+    "siglip": [(1, 12, 12, 3, 7), (3, 12, 12, 2, 16)],
+    "yolos": [(1, 12, 20), (2, 21, 14)],
     "swin": [(1, 16, 16), (2, 15, 21)],
     "segformer": [(1, 33, 40), (2, 24, 19)],
     "vit": [(1, 12, 12), (3, 12, 12)],
     "resnet": [(1, 33, 40), (2, 24, 19)],
     "convnext": [(1, 33, 40), (2, 24, 19)],
 }
-EAGER_ONLY = {"detr", "table-transformer", "swin", "resnet", "convnext", "segformer"}  # transformers has no other attention for them, or they have none
+EAGER_ONLY = {"mobilenet_v2", "detr", "table-transformer", "swin", "resnet", "convnext", "segformer"}  # transformers has no other attention for them, or they have none
 
 
 @dataclasses.dataclass
@@ -296,8 +318,34 @@ def rename_as_timm(case: Case) -> None:
     make_goldens.write_json(case.folder / "config.json", config)
 
 
+def relatives_cases() -> list[Case]:
+    def variant(name, what, model_type, **config):
+        return VisionCase(f"{model_type}-{name}", what, config)
+
+    return cases_of("deit", ["feature-extraction", "masked-im"]) + cases_of("beit", ENCODER) + [
+        variant("image-classification", "deit with a classifier of the first token", "deit", num_labels=3,
+                architectures=["DeiTForImageClassification"]),
+        variant("image-classification-shared", "one table of relative positions for all layers beside their own, absolute "
+                "positions, the first token, no scales", "beit", use_shared_relative_position_bias=True,
+                use_absolute_position_embeddings=True, use_mean_pooling=False, layer_scale_init_value=0.0, num_labels=3),
+        variant("feature-extraction-absolute", "absolute positions alone, patches of 3 by 4", "beit",
+                use_relative_position_bias=False, use_absolute_position_embeddings=True, use_mean_pooling=False,
+                patch_size=3, num_hidden_layers=1),
+    ] + cases_of("dinov2", ENCODER) + [
+        variant("feature-extraction-swiglu", "SwiGLU, no bias in the projections, one channel", "dinov2",
+                use_swiglu_ffn=True, qkv_bias=False, num_channels=1, mlp_ratio=1.5),
+    ] + cases_of("yolos", ["feature-extraction", "object-detection"]) + [
+        variant("object-detection-first-only", "no positions between the layers", "yolos",
+                use_mid_position_embeddings=False, num_labels=3),
+    ] + cases_of("siglip", ["zero-shot-image-classification", "feature-extraction"]) + cases_of("mobilenet_v2", ENCODER) + [
+        variant("feature-extraction-dilated", "windows that widen from a stride of 8 on, padding on both sides, a stem that "
+                "widens", "mobilenet_v2", output_stride=8, tf_padding=False, first_layer_is_expansion=False,
+                depth_multiplier=0.15, depth_divisible_by=2, hidden_act="relu"),
+    ]  # fmt: skip
+
+
 def all_cases() -> list[Case]:
-    cases = detr_cases() + swin_cases() + vit_cases() + resnet_cases() + convnext_cases() + clip_cases() + segformer_cases()
+    cases = relatives_cases() + detr_cases() + swin_cases() + vit_cases() + resnet_cases() + convnext_cases() + clip_cases() + segformer_cases()
     names = [case.name for case in cases]
     assert len(names) == len(set(names)), "two cases with one name"
     return cases
@@ -310,7 +358,7 @@ def make_inputs(case: Case, config, run: int, batch: int, *sizes: int) -> dict[s
     vision = getattr(config, "vision_config", config)
     inputs = {"pixel_values": normal((batch, vision.num_channels, *sizes[:2]), seed, "pixels")}
     if len(sizes) > 2 and case.task != "image-classification":
-        inputs |= text_inputs(config.text_config, seed, *sizes[2:], mask=True)
+        inputs |= text_inputs(config.text_config, seed, *sizes[2:], mask=case.model_type == "clip")
     return inputs
 
 
