@@ -54,10 +54,8 @@ struct LayoutLMv3Config : bert::BertConfig {
                          {"batch_size", "sequence_length", int64_t{4}},
                          {Fill::Kind::ids, 0, static_cast<double>(max_2d_position_embeddings)}};
     specs.insert(bbox_first ? specs.begin() + 1 : specs.end(), bbox);
-    InputSpec pixels = image_input({.num_channels = num_channels,
-                                    .size = Size{input_size, input_size},
-                                    .any_size = false,
-                                    .channels_are_named = true});
+    InputSpec pixels =
+        image_input({.num_channels = num_channels, .size = Size{input_size, input_size}, .any_size = false});
     if (bbox_first) {
       pixels.axes[2] = pixels.axes[3] = input_size;
       for (auto* sizes : {&pixels.least, &pixels.most, &pixels.usual}) {

@@ -154,10 +154,8 @@ Architecture arch() {
       .prefix(MobileNetV2Model::base_model_prefix)
       .may_be_unused({"classifier", "segmentation_head"})
       .inputs([](const MobileNetV2Config& c) {
-        return std::vector{image_input({.num_channels = c.num_channels,
-                                        .size = c.image_size,
-                                        .any_size = false,
-                                        .sides_are_named = false})};
+        return std::vector{image_input(
+            {.num_channels = c.num_channels, .size = c.image_size, .any_size = false, .named = false})};
       })
       .body<MobileNetV2Model>("feature-extraction", "MobileNetV2Model")
       .task<MobileNetV2ForImageClassification>("image-classification", "MobileNetV2ForImageClassification");

@@ -52,10 +52,7 @@ struct SiglipVisionConfig : SiglipTowerConfig {
 
   [[nodiscard]] int64_t num_patches() const { return (image_size / patch_size) * (image_size / patch_size); }
   [[nodiscard]] ImageInputOptions image_input() const {
-    return {.num_channels = num_channels,
-            .size = Size{image_size, image_size},
-            .any_size = false,
-            .channels_are_named = true};
+    return {.num_channels = num_channels, .size = Size{image_size, image_size}, .any_size = false};
   }
 };
 

@@ -42,23 +42,17 @@ int64_t labels_or_none(ConfigReader& r) {
 InputSpec image_input(const ImageInputOptions& options) {
   InputSpec input{"pixel_values",
                   DType::f32,
-                  {"batch_size", options.num_channels, "height", "width"},
+                  {"batch_size", "num_channels", "height", "width"},
                   {Fill::Kind::uniform, -1, 1}};
-  if (options.channels_are_named) {
-    input.axes[1] = "num_channels";
-    input.least["num_channels"] = input.most["num_channels"] = options.num_channels;
-  }
-  input.least["height"] = input.least["width"] = options.least;
+  input.least = {{"num_channels", options.num_channels}, {"height", options.least}, {"width", options.least}};
+  input.most = {{"num_channels", options.num_channels}};
   if (!options.size) return input;
   input.usual = {{"height", options.size->height}, {"width", options.size->width}};
   if (!options.any_size) {
-    input.least.insert_or_assign("height", options.size->height);
-    input.least.insert_or_assign("width", options.size->width);
-    input.most.insert(input.usual.begin(), input.usual.end());
+    for (const auto& [side, size] : input.usual) input.least[side] = input.most[side] = size;
   }
-  if (!options.sides_are_named) {
-    input.axes[2] = options.size->height;
-    input.axes[3] = options.size->width;
+  if (!options.named) {
+    input.axes = {"batch_size", options.num_channels, options.size->height, options.size->width};
     input.least.clear();
   }
   return input;

@@ -21,11 +21,10 @@ int64_t labels_or_none(ConfigReader& r);
 
 struct ImageInputOptions {
   int64_t num_channels = 3;
-  std::optional<Size> size = {};    ///< What the configuration says an image has.
-  bool any_size = true;             ///< Whether the model takes others, too.
-  int64_t least = 1;                ///< The smallest height and width that it takes.
-  bool channels_are_named = false;  ///< Optimum's name for that axis, though it is fixed.
-  bool sides_are_named = true;      ///< The same for height and width.
+  std::optional<Size> size = {};  ///< What the configuration says an image has.
+  bool any_size = true;           ///< Whether the model takes others, too.
+  int64_t least = 1;              ///< The smallest height and width that it takes.
+  bool named = true;              ///< Whether the axes after the first have names, fixed or not, in Optimum.
 };
 /// pixel_values [batch_size, channels, height, width]
 InputSpec image_input(const ImageInputOptions& options);
