@@ -1,0 +1,120 @@
+// Whisper's rules and its way through long recordings.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "runtime/whisper/languages.h"
+#include "runtime/whisper/transcribe.h"
+
+namespace ferry::whisper {
+namespace {
+using Json = nlohmann::ordered_json;
+namespace fs = std::filesystem;
+using Ids = std::vector<int64_t>;
+
+std::string message(const auto& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    EXPECT_NE(error.code(), ErrorCode::internal);
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(TimestampRules, AreThoseOfTransformers) {
+  for (const Json& entry : read_json(fs::path(FERRY_TEST_DATA) / "whisper" / "rules.json")) {
+    Settings settings;
+    settings.no_timestamps_token_id = 21;
+    settings.eos_token_id = 20;
+    if (!entry.at("max_initial_timestamp_index").is_null())
+      settings.max_initial_timestamp_index = entry.at("max_initial_timestamp_index").get<int64_t>();
+    auto scores = entry.at("scores").get<std::vector<float>>();
+    apply_timestamp_rules(settings, entry.at("generated").get<Ids>(), scores);
+    Ids allowed;
+    for (size_t i = 0; i < scores.size(); ++i) {
+      if (std::isfinite(scores[i])) allowed.push_back(static_cast<int64_t>(i));
+    }
+    EXPECT_EQ(allowed, entry.at("allowed").get<Ids>()) << entry.dump();
+  }
+}
+
+// Times from 100 on, 10 positions (20 frames) a window; 0 ends and pads.
+Settings small() {
+  return Settings::read(
+      Json::parse(R"({
+    "no_timestamps_token_id": 99, "lang_to_id": {"<|en|>": 51, "<|de|>": 52}, "is_multilingual": true,
+    "task_to_id": {"transcribe": 61, "translate": 62}, "decoder_start_token_id": 50, "eos_token_id": 0,
+    "prev_sot_token_id": 70})"),
+      Json::parse(R"({"vocab_size": 111, "max_source_positions": 10, "max_target_positions": 20})"));
+}
+
+struct Calls {
+  std::vector<Ids> prompts;
+  std::vector<float> firsts;  // Of each window.
+  std::vector<Ids> answers;
+  Hearing hearing() {
+    return {[this](const HostTensor& window, const Ids& prompt, bool) {
+              prompts.push_back(prompt);
+              firsts.push_back(window.as<float>()[0]);
+              return answers.at(prompts.size() - 1);
+            },
+            [](const HostTensor&) {
+              std::vector<float> scores(111);
+              scores[52] = 1;
+              scores[61] = 2;
+              return scores;
+            }};
+  }
+};
+
+HostTensor frames(int64_t count) {
+  std::vector<float> values(static_cast<size_t>(2 * count));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  return HostTensor::f32({1, 2, count}, values);
+}
+
+TEST(Transcribe, TheLanguageIsDetectedOrGiven) {
+  Calls calls;
+  calls.answers = {{7, 0}, {7}, {7, 0, 0}, {100, 7, 103, 0}};
+  EXPECT_EQ(transcribe(frames(9), small(), {}, calls.hearing()), (Ids{7}));
+  (void)transcribe(frames(9), small(), {.language = "English"}, calls.hearing());
+  EXPECT_EQ(transcribe(frames(9), small(), {.language = "de", .task = "translate"}, calls.hearing()),
+            (Ids{7}));
+  EXPECT_EQ(transcribe(frames(20), small(), {.return_timestamps = true}, calls.hearing()),
+            (Ids{100, 7, 103}));
+  EXPECT_EQ(calls.prompts, (std::vector<Ids>{{50, 52, 99}, {50, 51, 61, 99}, {50, 52, 62, 99}, {50, 52}}));
+}
+
+TEST(Transcribe, ALongRecordingIsHeardInWindows) {
+  Calls calls;
+  // The first stops at a pair of times, 6 of 10 positions on; the second at a single one; the third is the
+  // rest.
+  calls.answers = {{100, 7, 103, 103, 8, 106, 106, 9, 0}, {101, 5, 104, 0}, {100, 4, 0}};
+  const auto ids = transcribe(frames(45), small(),
+                              {.return_timestamps = true, .condition_on_prev_tokens = true}, calls.hearing());
+  EXPECT_EQ(ids, (Ids{100, 7, 103, 103, 8, 106, 106, 101, 5, 104, 100, 4}));
+  EXPECT_EQ(calls.firsts, (std::vector<float>{0, 12, 32}));
+  EXPECT_EQ(calls.prompts[1], (Ids{70, 100, 7, 103, 103, 8, 106, 50, 52}));
+  EXPECT_EQ(calls.prompts[2],
+            (Ids{70, 100, 7, 103, 103, 8, 106, 101, 5, 104, 50, 52}));  // 9 of before at most.
+}
+
+TEST(Transcribe, WhatCannotBeIsSaid) {
+  Calls calls;
+  const auto with = [&](const TranscribeOptions& options, int64_t count = 5) {
+    return message([&] { (void)transcribe(frames(count), small(), options, calls.hearing()); });
+  };
+  EXPECT_EQ(with({.language = "klingon"}).substr(0, 32), "Whisper knows no language klingo");
+  EXPECT_EQ(with({.language = "fr"}), "this model does not know the language fr; it knows <|de|>, <|en|>");
+  EXPECT_EQ(with({.task = "sing"}), "this model has no task sing; tasks are transcribe and translate");
+  EXPECT_NE(with({.return_timestamps = false}, 50), "accepted");
+  EXPECT_NE(with({.max_new_tokens = 18}), "accepted");
+  EXPECT_NE(message([] { Settings::read(Json{{"logprob_threshold", -1.0}}, Json::object()); }), "accepted");
+  EXPECT_EQ(language_code("Castilian"), "es");
+}
+
+}  // namespace
+}  // namespace ferry::whisper
