@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "cli/cli.h"
+#include "ferry/image_processor.h"
 
 namespace ferry::cli {
 namespace {
@@ -50,6 +51,22 @@ TEST(Run, ATokenIsNotShown) {
                                   "hf_secret", "--cache_dir", "/nowhere"});
   EXPECT_EQ(result.code, kExitBadInput);
   EXPECT_THAT(result.err, ::testing::Not(HasSubstr("hf_secret")));
+}
+
+TEST(Run, APictureIsLabelledAndDrawnOn) {
+  const std::string data = FERRY_TEST_DATA;
+  const std::string model = data + "/pipelines/image-classification", photo = data + "/images/photo.jpg";
+  const std::string drawn = ::testing::TempDir() + "/ferry-drawn.png";
+  const Result result = run_line({"ferry", "--json", "run", "image-classification", model.c_str(), "--image",
+                                  photo.c_str(), "--top-k", "1", "--draw", drawn.c_str()});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, ::testing::StartsWith("[{\"label\":\"lake\",\"score\":0.515"));
+  const Image before = load_image(photo), after = load_image(drawn);
+  EXPECT_EQ(after.width, before.width);
+  EXPECT_NE(after.rgb, before.rgb);
+  EXPECT_THAT(
+      run_line({"ferry", "run", "image-classification", model.c_str(), "--text", "x", "--draw", "y.png"}).err,
+      HasSubstr("--draw draws on the picture of --image"));
 }
 
 }  // namespace
