@@ -77,9 +77,11 @@ Recipe read_feature_recipe(std::string_view preprocessor_config, std::string_vie
     return out;
   }
   if (settings.number("dither", 0) != 0) settings.refuse("dither", "0: results would be random");
-  const int64_t n_fft = settings.integer("n_fft", 400, 2, 1 << 16);
+  const int64_t n_fft = settings.integer("n_fft", 400, 2, 1 << 13);
   const int64_t mels = settings.integer("feature_size", 80, 1, 1024);
   const int64_t seconds = settings.integer("chunk_length", 30, 1, 600);
+  if (seconds * int64_t{out.sampling_rate} > (1 << 26))
+    settings.refuse("chunk_length", "fewer samples than 2^26");
   out.do_normalize = false;
   out.n_samples = static_cast<size_t>(seconds) * out.sampling_rate;
   out.log_mel.n_fft = static_cast<size_t>(n_fft);
@@ -176,6 +178,11 @@ BatchFeature whisper(Recordings recordings, bool mask, bool whole, const Recipe&
                 fmt::format("{}: a recording of {} samples is too short", recipe.type, row));
   }
   const size_t frames = row / log_mel.hop_length, mels = log_mel.filters.size();
+  constexpr size_t kMostFrames = size_t{1} << 21;
+  if (frames > kMostFrames) {
+    throw Error(ErrorCode::usage,
+                fmt::format("{}: {} samples are more than {} frames", recipe.type, row, kMostFrames));
+  }
   const HostTensor samples = fill_rows(recordings, row, recipe);
   HostTensor features = HostTensor::zeros(
       DType::f32,

@@ -136,6 +136,11 @@ Size common_size(const std::vector<Image>& images, const Recipe& recipe) {
       out.width = std::max<int64_t>(out.width, image.width);
     }
   }
+  constexpr int64_t kMostPixels = 178'956'970;
+  if (out.height * out.width > kMostPixels) {
+    throw Error(ErrorCode::usage, fmt::format("{}: a batch of {} x {} pixels an image is too large",
+                                              recipe.type, out.width, out.height));
+  }
   for (const auto& image : images) {
     const Size size = size_of(image);
     if (padded ? size.height <= out.height && size.width <= out.width

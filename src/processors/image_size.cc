@@ -8,7 +8,7 @@ namespace ferry::processors {
 namespace {
 using Json = nlohmann::ordered_json;
 
-constexpr int64_t kLongest = 1 << 18;
+constexpr int64_t kLongest = 1 << 18, kMostPixels = 178'956'970;
 
 // Python's int(a * b / c).
 int64_t scaled(double a, double b, double c) {
@@ -60,6 +60,7 @@ SizeRule read_size(const Settings& settings, const char* key, bool number_is_squ
   } else if (value->is_object()) {
     valid = read_object(*value, out);
   }
+  if (valid && (out.height > kMostPixels / std::max<int64_t>(out.width, 1))) valid = false;
   if (!valid) {
     settings.refuse(
         key,

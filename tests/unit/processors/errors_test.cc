@@ -82,8 +82,15 @@ TEST(Configurations, WhatIsWrongIsNamed) {
             "ConvNextImageProcessor");
   EXPECT_EQ(AutoImageProcessor::from_json(R"({"image_processor_type": "ViTImageProcessorFast"})").type(),
             "ViTImageProcessor");
+  EXPECT_NE(image(R"({"image_processor_type": "DeiTImageProcessor", "crop_size": 250000})"), "accepted");
+  EXPECT_NE(image(R"({"image_processor_type": "DetrImageProcessor", "pad_size": [250000, 250000]})"),
+            "accepted");
   const auto audio = [](const char* json) { return message([&] { AutoFeatureExtractor::from_json(json); }); };
   EXPECT_NE(audio(R"({"feature_extractor_type": "WhisperFeatureExtractor", "dither": 0.1})"), "accepted");
+  EXPECT_NE(
+      audio(
+          R"({"feature_extractor_type": "WhisperFeatureExtractor", "sampling_rate": 700000, "chunk_length": 600})"),
+      "accepted");
   EXPECT_EQ(AutoFeatureExtractor::from_json("{}", R"({"model_type": "hubert"})").type(),
             "Wav2Vec2FeatureExtractor");
 }
