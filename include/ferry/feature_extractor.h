@@ -52,8 +52,9 @@ class FeatureExtractor {
   explicit FeatureExtractor(std::shared_ptr<const Recipe> recipe) : recipe_(std::move(recipe)) {}
 
   /// Recordings at sampling_rate(). Wav2Vec2FeatureExtractor: input_values f32[B, S], filled to the longest.
-  /// WhisperFeatureExtractor: input_features f32[B, mels, frames]. attention_mask i64[B, S or frames], if
-  /// asked for. Errors: Error{usage} for no recording or an empty one.
+  /// WhisperFeatureExtractor: input_features f32[B, mels, frames]. ASTFeatureExtractor: input_values f32[B,
+  /// max_length, mels]. SeamlessM4TFeatureExtractor: input_features f32[B, frames, mels * stride].
+  /// attention_mask i64[B, S or frames], if asked for. Errors: Error{usage} for no recording or an empty one.
   [[nodiscard]] BatchFeature operator()(std::span<const std::vector<float>> recordings,
                                         const FeatureExtractorOptions& options = {}) const;
   [[nodiscard]] BatchFeature operator()(const std::vector<float>& recording,

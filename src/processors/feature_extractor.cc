@@ -4,92 +4,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/json.h"
-#include "base/text.h"
-#include "processors/log_mel.h"
-#include "processors/settings.h"
+#include "processors/feature_recipe.h"
 
 namespace ferry {
 
-struct FeatureExtractor::Recipe {
-  std::string type;
-  uint32_t sampling_rate = 16000;
-  float padding_value = 0;
-  bool pad_left = false;
-  bool do_normalize = true;
-  bool return_attention_mask = false;
-  size_t n_samples = 0;  ///< Whisper's.
-  processors::LogMel log_mel;
-};
-
 namespace processors {
 namespace {
-using Json = nlohmann::ordered_json;
 using Recipe = FeatureExtractor::Recipe;
 using Recordings = std::span<const std::vector<float>>;
-
-constexpr std::string_view kWav2Vec2 = "Wav2Vec2FeatureExtractor", kWhisper = "WhisperFeatureExtractor";
-constexpr std::string_view kWav2Vec2Types[] = {
-    "data2vec-audio",     "hubert", "sew",   "sew-d",    "unispeech", "unispeech-sat", "wav2vec2",
-    "wav2vec2-conformer", "wavlm",  "mctct", "moonshine"};
-
-std::string class_name(const Settings& settings, std::string_view config) {
-  std::string name = settings.text("feature_extractor_type");
-  if (!name.empty()) return name;
-  const Json model = config.empty() ? Json::object() : parse_json(config, "config.json");
-  const std::string type =
-      model.is_object() && model.contains("model_type") && model.at("model_type").is_string()
-          ? model.at("model_type").get<std::string>()
-          : "";
-  if (type == "whisper") return std::string(kWhisper);
-  if (std::find(std::begin(kWav2Vec2Types), std::end(kWav2Vec2Types), type) != std::end(kWav2Vec2Types))
-    return std::string(kWav2Vec2);
-  return type.empty() ? "(no feature_extractor_type)" : "of " + type;
-}
-
-Recipe read_feature_recipe(std::string_view preprocessor_config, std::string_view config) {
-  Json json = parse_json(preprocessor_config, "preprocessor_config.json");
-  if (json.is_object() && json.contains("feature_extractor") && json.at("feature_extractor").is_object())
-    json = Json(json.at("feature_extractor"));
-  const Settings settings(json);
-  Recipe out;
-  out.type = class_name(settings, config);
-  if (out.type != kWav2Vec2 && out.type != kWhisper) {
-    throw Error(
-        ErrorCode::unsupported,
-        fmt::format("preprocessor_config.json: the feature extractor {} is not built", printable(out.type)))
-        .with_hint(fmt::format("there are {} and {}", kWav2Vec2, kWhisper));
-  }
-  out.sampling_rate = static_cast<uint32_t>(settings.integer("sampling_rate", 16000, 1, 768'000));
-  out.padding_value = static_cast<float>(settings.number("padding_value", 0));
-  out.return_attention_mask = settings.boolean("return_attention_mask", false);
-  const std::string side = settings.text("padding_side");
-  if (!side.empty() && side != "left" && side != "right") settings.refuse("padding_side", "left or right");
-  out.pad_left = side == "left";
-  if (out.type == kWav2Vec2) {
-    out.do_normalize = settings.boolean("do_normalize", true);
-    if (settings.integer("feature_size", 1, 1, 1 << 16) != 1) settings.refuse("feature_size", "1");
-    return out;
-  }
-  if (settings.number("dither", 0) != 0) settings.refuse("dither", "0: results would be random");
-  const int64_t n_fft = settings.integer("n_fft", 400, 2, 1 << 13);
-  const int64_t mels = settings.integer("feature_size", 80, 1, 1024);
-  const int64_t seconds = settings.integer("chunk_length", 30, 1, 600);
-  if (seconds * int64_t{out.sampling_rate} > (1 << 26))
-    settings.refuse("chunk_length", "fewer samples than 2^26");
-  out.do_normalize = false;
-  out.n_samples = static_cast<size_t>(seconds) * out.sampling_rate;
-  out.log_mel.n_fft = static_cast<size_t>(n_fft);
-  out.log_mel.hop_length = static_cast<size_t>(settings.integer("hop_length", 160, 1, n_fft));
-  out.log_mel.filters =
-      slaney_mel_filters(static_cast<size_t>(n_fft / 2 + 1), static_cast<size_t>(mels), out.sampling_rate);
-  return out;
-}
 
 struct Range {
   size_t begin = 0, end = 0;
@@ -195,6 +121,102 @@ BatchFeature whisper(Recordings recordings, bool mask, bool whole, const Recipe&
   return out;
 }
 
+// The frames of one recording, [frames, mels].
+std::vector<float> frames_of(std::span<const float> recording, const Recipe& recipe) {
+  std::vector<float> out(Fbank::frames(recording.size()) * recipe.fbank.filters.size());
+  if (out.empty()) {
+    throw Error(ErrorCode::usage,
+                fmt::format("{}: a recording of {} samples is too short", recipe.type, recording.size()));
+  }
+  recipe.fbank(recording, out.data());
+  return out;
+}
+
+// max_length frames, zeros where a recording has ended.
+BatchFeature ast(Recordings recordings, const Recipe& recipe) {
+  const size_t mels = recipe.fbank.filters.size(), volume = recipe.max_length * mels;
+  HostTensor values =
+      HostTensor::zeros(DType::f32, {static_cast<int64_t>(recordings.size()),
+                                     static_cast<int64_t>(recipe.max_length), static_cast<int64_t>(mels)});
+  for (size_t i = 0; i < recordings.size(); ++i) {
+    const auto frames = frames_of(recordings[i], recipe);
+    std::copy_n(frames.begin(), std::min(frames.size(), volume), values.as<float>().data() + i * volume);
+  }
+  const auto mean = static_cast<float>(recipe.mean), deviation = static_cast<float>(recipe.std * 2);
+  if (recipe.do_normalize) {
+    for (float& value : values.as<float>()) value = (value - mean) / deviation;
+  }
+  BatchFeature out;
+  out.emplace("input_values", std::move(values));
+  return out;
+}
+
+// numpy's sum of f32: in eight sums, and halves beyond 128. Where a band hardly changes, its rounding shows.
+float pairwise_sum(std::span<const float> values) {
+  const size_t count = values.size();
+  if (count > 128) {
+    const size_t half = count / 2 / 8 * 8;
+    return pairwise_sum(values.first(half)) + pairwise_sum(values.subspan(half));
+  }
+  if (count < 8) return std::accumulate(values.begin(), values.end(), 0.0f);
+  float s[8] = {};
+  size_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    for (size_t j = 0; j < 8; ++j) s[j] = i == 0 ? values[j] : s[j] + values[i + j];
+  }
+  float out = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+  for (; i < count; ++i) out += values[i];
+  return out;
+}
+
+// Each band of [frames, mels] to mean 0 and variance 1, as samples of a larger whole (ddof=1).
+void normalize_bands(std::span<float> frames, size_t mels) {
+  const size_t count = frames.size() / mels;
+  std::vector<float> band(count), squares(count);
+  for (size_t m = 0; m < mels; ++m) {
+    for (size_t t = 0; t < count; ++t) band[t] = frames[t * mels + m];
+    const float mean = pairwise_sum(band) / static_cast<float>(count);
+    for (size_t t = 0; t < count; ++t) squares[t] = (band[t] - mean) * (band[t] - mean);
+    const float variance = pairwise_sum(squares) / static_cast<float>(count - 1);
+    const float deviation = std::sqrt(variance + 1e-7f);
+    for (size_t t = 0; t < count; ++t) frames[t * mels + m] = (band[t] - mean) / deviation;
+  }
+}
+
+// Filled to the longest, `stride` frames side by side.
+BatchFeature seamless(Recordings recordings, bool mask, const Recipe& recipe) {
+  const size_t mels = recipe.fbank.filters.size(), stride = recipe.stride;
+  // Filled to an even number first, then cut to whole strides.
+  const size_t row = (Fbank::frames(longest(recordings)) + 1) / 2 * 2 / stride;
+  const auto batch = static_cast<int64_t>(recordings.size()), width = static_cast<int64_t>(row);
+  if (row == 0 ||
+      Fbank::frames(std::min_element(recordings.begin(), recordings.end(), [](const auto& a, const auto& b) {
+                      return a.size() < b.size();
+                    })->size()) < 2) {
+    throw Error(ErrorCode::usage, recipe.type + ": a recording is too short");
+  }
+  HostTensor features = HostTensor::zeros(DType::f32, {batch, width, static_cast<int64_t>(mels * stride)});
+  HostTensor heard = HostTensor::zeros(DType::i64, {batch, width});
+  std::fill(features.as<float>().begin(), features.as<float>().end(), recipe.padding_value);
+  for (size_t i = 0; i < recordings.size(); ++i) {
+    auto frames = frames_of(recordings[i], recipe);
+    normalize_bands(frames, mels);
+    const size_t volume = row * mels * stride, count = frames.size() / mels;
+    const size_t skipped = recipe.pad_left ? volume - std::min(volume, frames.size()) : 0;
+    std::copy_n(frames.begin(), std::min(frames.size(), volume),
+                features.as<float>().data() + i * volume + skipped);
+    const size_t first = skipped / mels;
+    for (size_t t = 0; t < row; ++t) {
+      const size_t last = t * stride + (stride > 1 ? 1 : 0);
+      heard.as<int64_t>()[i * row + t] = last >= first && last < first + count ? 1 : 0;
+    }
+  }
+  BatchFeature out;
+  out.emplace("input_features", std::move(features));
+  if (mask) out.emplace("attention_mask", std::move(heard));
+  return out;
+}
+
 }  // namespace
 }  // namespace processors
 
@@ -205,8 +227,10 @@ BatchFeature FeatureExtractor::operator()(std::span<const std::vector<float>> re
     if (recording.empty()) throw Error(ErrorCode::usage, recipe_->type + ": a recording is empty");
   }
   const bool mask = options.return_attention_mask.value_or(recipe_->return_attention_mask);
-  return recipe_->n_samples == 0 ? processors::wav2vec2(recordings, mask, *recipe_)
-                                 : processors::whisper(recordings, mask, options.whole, *recipe_);
+  if (recipe_->n_samples > 0) return processors::whisper(recordings, mask, options.whole, *recipe_);
+  if (recipe_->fbank.filters.empty()) return processors::wav2vec2(recordings, mask, *recipe_);
+  return recipe_->max_length > 0 ? processors::ast(recordings, *recipe_)
+                                 : processors::seamless(recordings, mask, *recipe_);
 }
 
 uint32_t FeatureExtractor::sampling_rate() const {

@@ -4,17 +4,9 @@
 #include <span>
 #include <vector>
 
+#include "processors/mel_filters.h"
+
 namespace ferry::processors {
-
-/// A triangle over the bins of a Fourier transform.
-struct MelFilter {
-  size_t first = 0;
-  std::vector<double> weights;
-};
-
-/// Slaney's scale and norm from 0 to 8000 Hz, `bins` of them from 0 Hz to half the sampling rate
-/// (mel_filter_bank of transformers' audio_utils.py).
-std::vector<MelFilter> slaney_mel_filters(size_t bins, size_t mels, double sampling_rate);
 
 struct LogMel {
   size_t n_fft = 400;

@@ -49,6 +49,10 @@ def main():
         ("WhisperFeatureExtractor", {"chunk_length": 1, "feature_size": 20}, pair, {}),
         ("WhisperFeatureExtractor", {"chunk_length": 1, "feature_size": 16, "n_fft": 256, "hop_length": 100}, ["speech.wav"],
          {"return_attention_mask": True}),
+        ("ASTFeatureExtractor", {"max_length": 40, "num_mel_bins": 24}, pair, {}),
+        ("ASTFeatureExtractor", {"max_length": 9, "num_mel_bins": 32, "do_normalize": False}, ["speech.wav"], {}),
+        ("SeamlessM4TFeatureExtractor", {"num_mel_bins": 24}, pair, {}),
+        ("SeamlessM4TFeatureExtractor", {"padding_side": "left", "padding_value": 0.5, "num_mel_bins": 16}, pair, {}),
         ("WhisperFeatureExtractor", {}, ["speech.wav"], {"padding": "longest", "truncation": False, "return_attention_mask": True}),
     ]:
         extractor = getattr(transformers, kind)(**settings)
