@@ -132,6 +132,13 @@ std::vector<std::string> side_file_names(const ModelSource& source) {
   return names;
 }
 
+void copy_side_files(const fs::path& folder, StagingFolder& staging) {
+  if (ferry::is_regular_file(folder / "config.json")) staging.copy(folder / "config.json", "config.json");
+  for (const char* name : kCopied) {
+    if (ferry::is_regular_file(folder / name)) staging.copy(folder / name, name);
+  }
+}
+
 std::vector<std::string> stage_side_files(const ModelSource& source, DType dtype, StagingFolder& staging,
                                           const Log& log) {
   std::vector<std::string> names = {"config.json"};

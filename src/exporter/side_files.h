@@ -16,6 +16,9 @@ namespace ferry::exporter {
 std::vector<std::string> stage_side_files(const ModelSource& source, DType dtype, StagingFolder& staging,
                                           const Log& log);
 
+/// Copies those files of an exported folder as they stand, config.json with them.
+void copy_side_files(const std::filesystem::path& folder, StagingFolder& staging);
+
 /// The names stage_side_files would use.
 std::vector<std::string> side_file_names(const ModelSource& source);
 

@@ -90,14 +90,14 @@ Graph::Graph(Graph&&) noexcept = default;
 Graph& Graph::operator=(Graph&&) noexcept = default;
 
 std::string Graph::unique_name(std::string wanted) {
-  const int uses = names_[wanted]++;
+  const int uses = (*names_)[wanted]++;
   if (uses == 0) return wanted;
   // "x_1" may itself be taken by a value that was named so.
   return unique_name(fmt::format("{}_{}", wanted, uses));
 }
 
 Value* Graph::add_raw_value(Value value) {
-  names_[value.name]++;
+  (*names_)[value.name]++;
   values_.push_back(std::make_unique<Value>(std::move(value)));
   return values_.back().get();
 }

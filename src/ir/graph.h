@@ -37,6 +37,7 @@ struct Value {
   /// What an integer tensor of rank 0 or 1 holds, where it is known: the result of Shape, and arithmetic on
   /// it.
   std::optional<std::vector<Dim>> content;
+  std::string doc_string;
 
   [[nodiscard]] bool is_weight() const { return weight.has_value(); }
   [[nodiscard]] size_t rank() const { return shape ? shape->size() : 0; }
@@ -54,6 +55,8 @@ struct Node {
   std::vector<Value*> inputs;  ///< Null where an optional input is left out.
   std::vector<Value*> outputs;
   Attributes attributes;
+  std::string doc_string;
+  std::map<std::string, std::string> metadata = {};  ///< metadata_props of the node.
 
   [[nodiscard]] bool is(std::string_view type, std::string_view in_domain = "") const {
     return op_type == type && domain == in_domain;
@@ -70,6 +73,13 @@ struct Node {
   [[nodiscard]] Value* input(size_t index) const { return index < inputs.size() ? inputs[index] : nullptr; }
 };
 
+/// What a model says of itself beside its graph.
+struct ModelHeader {
+  std::string domain;
+  int64_t version = 0;
+  std::string doc_string;
+};
+
 class Graph {
  public:
   std::string name = "main_graph";
@@ -77,6 +87,10 @@ class Graph {
   std::vector<Value*> inputs;
   std::vector<Value*> outputs;
   std::map<std::string, std::string, std::less<>> metadata;  ///< metadata_props of the model.
+  ModelHeader header;                                        ///< Of the outermost graph.
+  std::string doc_string;
+  /// Names of the tensors that quantize a tensor: its name -> role ("SCALE_TENSOR", ...) -> name.
+  std::map<std::string, std::map<std::string, std::string>> quantization_annotations;
   /// Whether two different symbolic dimensions that meet are an error (a graph that a definition builds) or
   /// taken as possibly equal (a graph read from a file, whose symbols need not be canonical).
   bool strict = true;
@@ -109,6 +123,8 @@ class Graph {
   void set_scope(std::string scope) { scope_ = std::move(scope); }
   /// `wanted`, or `wanted_1`, `wanted_2`, ... if that is taken.
   std::string unique_name(std::string wanted);
+  /// Takes names from the same stock as `outer`: for a subgraph, whose weights are written with outer ones.
+  void use_names_of(const Graph& outer) { names_ = outer.names_; }
 
   /// While set, add_node puts nodes before this position instead of at the end (for passes).
   void set_insertion_point(std::optional<size_t> position) { insertion_ = position; }
@@ -127,7 +143,8 @@ class Graph {
  private:
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<std::unique_ptr<Value>> values_;
-  std::map<std::string, int, std::less<>> names_;
+  using Names = std::map<std::string, int, std::less<>>;
+  std::shared_ptr<Names> names_ = std::make_shared<Names>();
   std::string scope_;
   std::optional<size_t> insertion_;
 };

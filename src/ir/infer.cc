@@ -31,6 +31,23 @@ Table make_table() {
   return table;
 }
 
+std::string unknown_name(const Value& value, size_t axis) {
+  return fmt::format("{}_dim_{}", value.name, axis);
+}
+
+// The dimensions that are trusted, and the others where those say nothing.
+Shape merged(const Value& value, const Shape& declared, const Shape& inferred, Trust trust) {
+  if (inferred.size() != declared.size()) return declared;
+  Shape out = trust == Trust::declared ? declared : inferred;
+  for (size_t i = 0; i < out.size(); ++i) {
+    const auto name = out[i].symbol_name();
+    const bool open =
+        name && (trust == Trust::declared ? name->starts_with('?') : *name == unknown_name(value, i));
+    if (open) out[i] = trust == Trust::declared ? inferred[i] : declared[i];
+  }
+  return out;
+}
+
 }  // namespace
 
 const Value& Inference::input(size_t index) const {
@@ -119,7 +136,7 @@ Dim Inference::unknown(size_t output, size_t axis) const {
 }
 
 Dim Inference::counted(size_t output, size_t axis) const {
-  return Dim::symbol(fmt::format("{}_dim_{}", node_.outputs[output]->name, axis));
+  return Dim::symbol(unknown_name(*node_.outputs[output], axis));
 }
 
 void Inference::require(bool condition, std::string_view what) const {
@@ -161,6 +178,24 @@ void infer(Node& node, bool strict) {
   } catch (const std::out_of_range&) {
     inference.fail("an input or attribute is shorter than the operator asks for");
   }
+}
+
+std::string infer_declared(Node& node, Trust trust) {
+  std::vector<std::optional<Shape>> declared;
+  for (const Value* output : node.outputs)
+    declared.push_back(output != nullptr ? output->shape : std::nullopt);
+  std::string refused;
+  try {
+    infer(node, false);
+  } catch (const Error& error) {
+    refused = error.what();
+  }
+  for (size_t i = 0; i < declared.size(); ++i) {
+    Value* output = node.outputs[i];
+    if (declared[i])
+      output->shape = output->shape ? merged(*output, *declared[i], *output->shape, trust) : declared[i];
+  }
+  return refused;
 }
 
 }  // namespace ferry::ir

@@ -64,6 +64,13 @@ InferFunction find_inference(std::string_view domain, std::string_view op_type);
 /// throws Error{internal} in one that is.
 void infer(Node& node, bool strict);
 
+/// Whose dimensions a value gets where the file declares some and inference finds others.
+enum class Trust : uint8_t { declared, inferred };
+
+/// For a node of a graph that was read: what inference refuses or does not know stays as declared. Returns
+/// what was refused, "" if nothing.
+std::string infer_declared(Node& node, Trust trust);
+
 // The tables, one a family of operators (src/ir/infer_*.cc).
 std::span<const OpDef> elementwise_ops();
 std::span<const OpDef> shape_ops();

@@ -69,9 +69,56 @@ void comparison(Inference& in) {
   in.set(0, DType::boolean, broadcast_all(in));
 }
 
+// What two integer tensors hold, element by element; a single number goes with all.
+template <typename Combine>
+std::optional<std::vector<Dim>> combined(const std::vector<Dim>& a, const std::vector<Dim>& b,
+                                         Combine combine) {
+  const size_t count = std::max(a.size(), b.size());
+  if (a.empty() || b.empty() || (a.size() != count && a.size() != 1) || (b.size() != count && b.size() != 1))
+    return std::nullopt;
+  std::vector<Dim> out;
+  for (size_t i = 0; i < count; ++i) {
+    const std::optional<Dim> one = combine(a[a.size() == 1 ? 0 : i], b[b.size() == 1 ? 0 : i]);
+    if (!one) return std::nullopt;
+    out.push_back(*one);
+  }
+  return out;
+}
+
+// A sum of sizes, which has no minus in it.
+bool is_never_negative(const Dim& dim) {
+  return dim.str().find('-') == std::string::npos;
+}
+
+// 1 where equal, 0 where not.
+std::optional<Dim> equal_dims(const Dim& a, const Dim& b) {
+  if (a == b) return Dim(1);
+  const auto x = a.constant(), y = b.constant();
+  if ((x && y) || (x && *x < 0 && is_never_negative(b)) || (y && *y < 0 && is_never_negative(a)))
+    return Dim(0);
+  return std::nullopt;
+}
+
+void equal(Inference& in) {
+  comparison(in);
+  const auto a = in.content(0), b = in.content(1);
+  if (a && b) in.set_content(0, combined(*a, *b, equal_dims));
+}
+
 void where(Inference& in) {
   in.require_same_dtype(1, 2);
   in.set(0, in.input(1).dtype, broadcast_all(in));
+  const auto condition = in.content(0), a = in.content(1), b = in.content(2);
+  if (!condition || !a || !b) return;
+  const auto taken = combined(*condition, *a, [](const Dim& yes, const Dim& x) -> std::optional<Dim> {
+    return yes == Dim(1) ? x : Dim(0);
+  });
+  const auto left = combined(*condition, *b, [](const Dim& yes, const Dim& x) -> std::optional<Dim> {
+    return yes == Dim(1) ? Dim(0) : x;
+  });
+  if (taken && left)
+    in.set_content(0,
+                   combined(*taken, *left, [](const Dim& x, const Dim& y) { return std::optional(x + y); }));
 }
 
 void cast(Inference& in) {
@@ -160,7 +207,7 @@ constexpr OpDef kOps[] = {
     {"And", comparison},
     {"Or", comparison},
     {"Xor", comparison},
-    {"Equal", comparison},
+    {"Equal", equal},
     {"Less", comparison},
     {"LessOrEqual", comparison},
     {"Greater", comparison},

@@ -239,7 +239,8 @@ std::optional<Dim> sliced(const Dim& dim, const Dim& start, const Dim& end, int6
   const auto from_start = [&](const Dim& at) -> Dim {
     if (!at.is_constant()) return at;
     const int64_t value = *at.constant();
-    if (value < 0) return dim + at;
+    if (value < 0 && dim.is_constant()) return std::max<int64_t>(0, value + *dim.constant());
+    if (value < 0) return value < std::numeric_limits<int32_t>::min() ? Dim(0) : dim + at;
     if (dim.is_constant()) return std::min(value, *dim.constant());
     return value > std::numeric_limits<int32_t>::max() ? dim : at;
   };
@@ -405,6 +406,12 @@ void constant_of_shape(Inference& in) {
     return in.set(0, dtype);
   }
   in.set(0, dtype, *shape);
+  const bool counted =
+      shape->size() <= 1 && (shape->empty() || (*shape)[0].is_constant()) && is_integer(dtype);
+  const int64_t count = counted && !shape->empty() ? *(*shape)[0].constant() : 1;
+  constexpr int64_t kMost = 64;
+  if (counted && value != nullptr && count >= 0 && count <= kMost)
+    in.set_content(0, std::vector<Dim>(static_cast<size_t>(count), Dim(value->as_i64().at(0))));
 }
 
 void one_hot(Inference& in) {

@@ -55,9 +55,13 @@ class GraphReader {
       const auto& name = proto_.sparse_initializer(0).values().name();
       unsupported(fmt::format("the initializer {} is sparse", quoted(name)));
     }
-    if (proto_.quantization_annotation_size() > 0)
-      context_.warn("the model's quantization annotations are left out");
+    for (const auto& annotation : proto_.quantization_annotation()) {
+      auto& tensors = out_.quantization_annotations[annotation.tensor_name()];
+      for (const auto& entry : annotation.quant_parameter_tensor_names())
+        tensors[entry.key()] = entry.value();
+    }
     out_.name = proto_.name();
+    out_.doc_string = proto_.doc_string();
     for (auto& initializer : initializers) add_weight(initializer.name, std::move(initializer.weight));
     for (const auto& input : proto_.input()) add_input(input);
     for (const auto& info : proto_.value_info()) declared_.emplace(info.name(), &info);
@@ -101,6 +105,7 @@ class GraphReader {
   }
 
   void set_type(const ValueInfoProto& info, ir::Value& value, bool must_be_tensor) const {
+    value.doc_string = info.doc_string();
     const TypeProto& type = info.type();
     if (!type.has_tensor_type()) {
       const bool said = type.value_case() != TypeProto::VALUE_NOT_SET;
@@ -133,6 +138,9 @@ class GraphReader {
     node.domain = proto.domain() == "ai.onnx" ? "" : proto.domain();
     node.op_type = proto.op_type();
     node.name = proto.name();
+    if (!node.name.empty()) (void)root_.unique_name(node.name);  // Taken.
+    node.doc_string = proto.doc_string();
+    for (const auto& entry : proto.metadata_props()) node.metadata[entry.key()] = entry.value();
     for (const auto& name : proto.input()) {
       ir::Value* value = name.empty() ? nullptr : scope_.find(name);
       if (value == nullptr && !name.empty())
@@ -155,31 +163,11 @@ class GraphReader {
     return value;
   }
 
-  // Our inference does not know every form of every old operator: what it refuses stays as declared. Names
-  // that the file gives to dimensions stay, too.
   void infer(ir::Node& node) const {
     if (!context_.options.infer_shapes) return;
-    std::vector<std::optional<ir::Shape>> declared;
-    for (const ir::Value* output : node.outputs)
-      declared.push_back(output != nullptr ? output->shape : std::nullopt);
-    try {
-      ir::infer(node, false);
-    } catch (const Error& error) {
-      if (context_.options.log != nullptr)
-        context_.options.log->debug(fmt::format("shape inference stops: {}", error.what()));
-    }
-    for (size_t i = 0; i < declared.size(); ++i) {
-      if (declared[i]) node.outputs[i]->shape = merged(*declared[i], node.outputs[i]->shape);
-    }
-  }
-
-  static ir::Shape merged(ir::Shape declared, const std::optional<ir::Shape>& inferred) {
-    if (!inferred || inferred->size() != declared.size()) return declared;
-    for (size_t i = 0; i < declared.size(); ++i) {
-      const auto name = declared[i].symbol_name();
-      if (name && name->starts_with('?')) declared[i] = (*inferred)[i];
-    }
-    return declared;
+    const std::string refused = ir::infer_declared(node, ir::Trust::declared);
+    if (!refused.empty() && context_.options.log != nullptr)
+      context_.options.log->debug("shape inference stops: " + refused);
   }
 
   // A Constant whose result is a tensor that a Weight can hold.
@@ -244,6 +232,7 @@ class GraphReader {
 
   ir::GraphPtr read_subgraph(const GraphProto& proto) {
     auto graph = std::make_shared<ir::Graph>();
+    graph->use_names_of(root_);
     std::vector<NamedWeight> initializers;
     for (const auto& tensor : proto.initializer())
       initializers.push_back({tensor.name(), read_tensor(tensor, context_.external, "initializer")});

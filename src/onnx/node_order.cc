@@ -18,17 +18,28 @@ using ::onnx::AttributeProto;
 using ::onnx::GraphProto;
 using ::onnx::NodeProto;
 
-// Every name that the node or a graph inside it mentions; the names that inner graphs make themselves are
-// among them, which does no harm: a value of the same name outside would be ambiguous anyway.
-template <typename Visit>
-void for_each_used_name(const NodeProto& node, const Visit& visit) {
-  for (const auto& input : node.input()) visit(input);
-  const auto of_graph = [&](const GraphProto& graph) {
-    for (const auto& inner : graph.node()) for_each_used_name(inner, visit);
-    for (const auto& output : graph.output()) visit(output.name());
-  };
+using Names = std::unordered_set<std::string_view>;
+
+void collect_used(const NodeProto& node, Names& used);
+
+// What the graph mentions and does not make itself. A branch may call its results as the node around it does.
+void collect_used(const GraphProto& graph, Names& used) {
+  Names mentioned;
+  for (const auto& inner : graph.node()) collect_used(inner, mentioned);
+  for (const auto& output : graph.output()) mentioned.insert(output.name());
+  for (const auto& inner : graph.node()) {
+    for (const auto& output : inner.output()) mentioned.erase(output);
+  }
+  for (const auto& input : graph.input()) mentioned.erase(input.name());
+  for (const auto& tensor : graph.initializer()) mentioned.erase(tensor.name());
+  used.insert(mentioned.begin(), mentioned.end());
+}
+
+// Every name that the node or a graph inside it takes from around it.
+void collect_used(const NodeProto& node, Names& used) {
+  used.insert(node.input().begin(), node.input().end());
   for (const AttributeProto& attribute : node.attribute()) {
-    if (attribute.has_g()) of_graph(attribute.g());
+    if (attribute.has_g()) collect_used(attribute.g(), used);
   }
 }
 
@@ -55,10 +66,12 @@ std::vector<size_t> node_order(const GraphProto& graph) {
   std::vector<size_t> missing(count, 0);
   for (size_t i = 0; i < count; ++i) {
     std::unordered_set<size_t> needed;
-    for_each_used_name(graph.node(static_cast<int>(i)), [&](const std::string& name) {
+    Names used;
+    collect_used(graph.node(static_cast<int>(i)), used);
+    for (const std::string_view name : used) {
       const auto maker = makers.find(name);
       if (maker != makers.end()) needed.insert(maker->second);
-    });
+    }
     missing[i] = needed.size();
     for (const size_t maker : needed) users[maker].push_back(i);
   }

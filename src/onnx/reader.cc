@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "onnx-ml.pb.h"
 #include "onnx/graph_from_proto.h"
+#include "onnx/inline_functions.h"
 #include "onnx/wire.h"
 
 namespace ferry::onnx {
@@ -83,28 +84,20 @@ void read_opsets(const ::onnx::ModelProto& model, ir::Graph& graph) {
   if (graph.opsets.empty()) throw Error(ErrorCode::invalid_file, "the model declares no opset");
 }
 
-void check_functions(const ::onnx::ModelProto& model) {
-  if (model.functions_size() == 0) return;
-  std::vector<std::string> names;
-  for (const auto& function : model.functions()) names.push_back(printable(function.name(), 60));
-  throw Error(ErrorCode::unsupported,
-              fmt::format("the model defines functions of its own ({})", join(names, ", ", 5)))
-      .with_hint("expand them first, with onnx.inliner.inline_local_functions");
-}
-
 }  // namespace
 
 ir::Graph read_model(const std::filesystem::path& path, const ReadOptions& options) {
   const auto mapped = MappedFile::open(path);
   return with_context("reading " + path.filename().string(), [&] {
-    const Parts parts = take_apart(mapped->bytes());
-    check_functions(parts.model);
+    Parts parts = take_apart(mapped->bytes());
+    inline_functions(parts.model, parts.graph);
     ExternalFiles external(path.parent_path());
     const ReadContext context{options, external};
     if (parts.model.training_info_size() > 0) context.warn("the model's training information is left out");
 
     ir::Graph graph;
     read_opsets(parts.model, graph);
+    graph.header = {parts.model.domain(), parts.model.model_version(), parts.model.doc_string()};
     for (const auto& entry : parts.model.metadata_props()) graph.metadata[entry.key()] = entry.value();
     const auto source = std::make_shared<FileSource>(mapped);
     std::vector<NamedWeight> initializers;

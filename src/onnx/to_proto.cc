@@ -10,6 +10,7 @@ namespace {
 
 void value_to_proto(const ir::Value& value, ::onnx::ValueInfoProto& out) {
   out.set_name(value.name);
+  if (!value.doc_string.empty()) out.set_doc_string(value.doc_string);
   if (value.dtype == DType::undefined) return;
   auto& type = *out.mutable_type()->mutable_tensor_type();
   type.set_elem_type(onnx_number(value.dtype));
@@ -70,6 +71,12 @@ struct AttributeWriter {
 void node_to_proto(const ir::Node& node, ::onnx::NodeProto& out, bool value_info) {
   out.set_name(node.name);
   out.set_op_type(node.op_type);
+  if (!node.doc_string.empty()) out.set_doc_string(node.doc_string);
+  for (const auto& [key, value] : node.metadata) {
+    auto& entry = *out.add_metadata_props();
+    entry.set_key(key);
+    entry.set_value(value);
+  }
   if (!node.domain.empty()) out.set_domain(node.domain);
   for (const ir::Value* input : node.inputs) out.add_input(input != nullptr ? input->name : "");
   for (const ir::Value* output : node.outputs) out.add_output(output != nullptr ? output->name : "");
@@ -90,12 +97,22 @@ void tensor_to_proto(const std::string& name, const Weight& weight, ::onnx::Tens
 
 void nodes_to_proto(const ir::Graph& graph, ::onnx::GraphProto& out, bool value_info) {
   out.set_name(graph.name.empty() ? "graph" : graph.name);
+  if (!graph.doc_string.empty()) out.set_doc_string(graph.doc_string);
   for (const auto& node : graph.nodes()) node_to_proto(*node, *out.add_node(), value_info);
 }
 
 void interface_to_proto(const ir::Graph& graph, ::onnx::GraphProto& out, bool value_info) {
   for (const ir::Value* input : graph.inputs) value_to_proto(*input, *out.add_input());
   for (const ir::Value* output : graph.outputs) value_to_proto(*output, *out.add_output());
+  for (const auto& [tensor, parameters] : graph.quantization_annotations) {
+    auto& annotation = *out.add_quantization_annotation();
+    annotation.set_tensor_name(tensor);
+    for (const auto& [role, name] : parameters) {
+      auto& entry = *annotation.add_quant_parameter_tensor_names();
+      entry.set_key(role);
+      entry.set_value(name);
+    }
+  }
   if (!value_info) return;
   for (const auto& node : graph.nodes()) {
     for (const ir::Value* output : node->outputs) {

@@ -183,6 +183,9 @@ ModelText model_text(const ir::Graph& graph, const WriteOptions& options) {
   before.set_ir_version(options.ir_version != 0 ? options.ir_version : wanted);
   before.set_producer_name(options.producer_name);
   if (!options.producer_version.empty()) before.set_producer_version(options.producer_version);
+  if (!graph.header.domain.empty()) before.set_domain(graph.header.domain);
+  if (graph.header.version != 0) before.set_model_version(graph.header.version);
+  if (!graph.header.doc_string.empty()) before.set_doc_string(graph.header.doc_string);
   for (const auto& [domain, version] : graph.opsets) {
     auto& import = *after.add_opset_import();
     import.set_domain(domain);

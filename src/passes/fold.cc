@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "ir/fold.h"
 
 namespace ferry::passes {
@@ -39,10 +40,20 @@ bool has_no_gaps(const Node& node) {
                                               [](const Value* input) { return input == nullptr; });
 }
 
+// A graph that was read may hold what no inference accepts; such a node stays as it is.
+Value* folded(ir::Graph& graph, const Node& node) {
+  try {
+    return ir::fold(graph, node.op_type, node.inputs, node.attributes);
+  } catch (const Error& error) {
+    if (graph.strict || error.code() == ErrorCode::internal) throw;
+    return nullptr;
+  }
+}
+
 std::vector<Value*> known_results(ir::Graph& graph, const Node& node, const Evaluator& evaluate,
                                   uint64_t most_bytes) {
   if (node.outputs.size() == 1 && has_no_gaps(node)) {
-    if (Value* value = ir::fold(graph, node.op_type, node.inputs, node.attributes)) return {value};
+    if (Value* value = folded(graph, node)) return {value};
   }
   if (!evaluate || !is_small(node, most_bytes)) return {};
   const auto weights = evaluate(node);

@@ -132,8 +132,64 @@ TEST(Reader, BrokenGraphsAreNamed) {
   expect_error(model(node("", {}, {"y"})), ErrorCode::invalid_file, "has no operator");
   expect_error(model(bytes(15, bytes(1, bytes(8, "sp")))), ErrorCode::unsupported,
                "initializer \"sp\" is sparse");
-  expect_error(model("", opset(18) + bytes(25, bytes(1, "MyFunction"))), ErrorCode::unsupported,
-               "MyFunction");
+}
+
+// A function of the domain "own" with the body's nodes.
+std::string function(const std::string& name, const std::string& body, int version = 18) {
+  std::string nodes = body;
+  for (size_t at = 0; at < nodes.size();) {  // GraphProto.node is field 1, FunctionProto.node field 7.
+    nodes[at] = (7 << 3) | 2;
+    at += 2 + static_cast<unsigned char>(nodes[at + 1]);
+  }
+  const std::string import = bytes(9, number(2, static_cast<uint64_t>(version)));
+  return bytes(25, bytes(1, name) + bytes(4, "x") + bytes(5, "y") + nodes + import + bytes(10, "own"));
+}
+const std::string kOwn = bytes(7, "own");
+
+TEST(Reader, FunctionsAreExpanded) {
+  const auto body = node("Abs", {"x"}, {"t"}) + node("Neg", {"t"}, {"y"});
+  const auto graph = read(model(
+      node("f", {"a"}, {"b"}, kOwn) + node("f", {"b"}, {"c"}, kOwn) + input("a", {"n"}) + output("c", {"n"}),
+      opset(18) + opset(1, "own") + function("f", body)));
+  ASSERT_EQ(graph.nodes().size(), 4u);
+  EXPECT_EQ(graph.nodes()[3]->op_type, "Neg");
+  EXPECT_EQ(graph.outputs[0]->name, "c");
+  EXPECT_EQ(graph.opsets.count("own"), 0u);
+}
+
+TEST(Reader, FunctionsThatDoNotEndAreRefused) {
+  const auto calls = model(node("f", {"a"}, {"b"}, kOwn) + input("a", {"n"}) + output("b", {"n"}), "");
+  const auto opsets = opset(18) + opset(1, "own");
+  expect_error(calls + opsets + function("f", node("f", {"x"}, {"y"}, kOwn)), ErrorCode::invalid_file,
+               "calls itself");
+  expect_error(calls + opsets + function("f", "") + function("f", ""), ErrorCode::invalid_file,
+               "defined twice");
+  expect_error(calls + opsets + function("f", node("Abs", {"x"}, {"y"}), 11), ErrorCode::unsupported,
+               "written for opset 11");
+  // Each calls the next twice: 2^40 nodes.
+  std::string chain;
+  for (int i = 0; i < 40; ++i) {
+    const auto next = "f" + std::to_string(i + 1);
+    chain += function(i == 0 ? "f" : "f" + std::to_string(i),
+                      node(next, {"x"}, {"t"}, kOwn) + node(next, {"t"}, {"y"}, kOwn));
+  }
+  expect_error(calls + opsets + chain + function("f40", node("Abs", {"x"}, {"y"})), ErrorCode::invalid_file,
+               "expand to more than any model holds");
+}
+
+TEST(Reader, TextsAndAnnotationsAreKept) {
+  const auto annotation = bytes(14, bytes(1, "y") + bytes(2, bytes(1, "SCALE_TENSOR") + bytes(2, "s")));
+  const auto graph =
+      read(model(node("Abs", {"x"}, {"y"}, bytes(6, "why") + bytes(9, bytes(1, "k") + bytes(2, "v"))) +
+                     bytes(10, "of the graph") + annotation + input("x", {"n"}) + output("y", {"n"}),
+                 opset(18) + bytes(4, "a.domain") + number(5, 7) + bytes(6, "of the model")));
+  EXPECT_EQ(graph.header.domain, "a.domain");
+  EXPECT_EQ(graph.header.version, 7);
+  EXPECT_EQ(graph.header.doc_string, "of the model");
+  EXPECT_EQ(graph.doc_string, "of the graph");
+  EXPECT_EQ(graph.nodes()[0]->doc_string, "why");
+  EXPECT_EQ(graph.nodes()[0]->metadata.at("k"), "v");
+  EXPECT_EQ(graph.quantization_annotations.at("y").at("SCALE_TENSOR"), "s");
 }
 
 TEST(Reader, NodesAreSorted) {
