@@ -78,6 +78,10 @@ class Converter {
     for (size_t i = 0; i < results.size(); ++i) {
       Value* half = root_.outputs[i];
       if (results[i] == nullptr || half->dtype != DType::f16) continue;
+      if (results[i]->dtype == DType::f32) {  // Made by a node that computes in f32.
+        root_.outputs[i] = results[i];
+        continue;
+      }
       Value* wide = root_.add_node("Cast", {half}, cast_to(DType::f32)).outputs[0];
       root_.outputs[i] = wide;
       std::swap(half->name, wide->name);

@@ -97,7 +97,8 @@ def forms():
         return helper.make_tensor_value_info(name, kind, shape)
 
     def save(name, opset, nodes, outputs, inputs, initializers=(), functions=(), domains=()):
-        graph = helper.make_graph(nodes, name, inputs, [value(o, None) for o in outputs], list(initializers))
+        results = [value(o, None, TensorProto.INT64 if o == "ti" else TensorProto.FLOAT) for o in outputs]
+        graph = helper.make_graph(nodes, name, inputs, results, list(initializers))
         imports = [helper.make_opsetid("", opset)] + [helper.make_opsetid(d, 1) for d in domains]
         model = helper.make_model(graph, opset_imports=imports, functions=list(functions))
         model.ir_version = 4 if opset < 11 else 8

@@ -14,6 +14,14 @@ struct Normal {
   explicit operator bool() const { return x != nullptr; }
 };
 
+// x if `value` is its mean over the last axis, which stays. tf2onnx says it so for rank 3, too.
+Value* averaged(const Value* value) {
+  if (const Node* reduce = made_by(value, "ReduceMean"))
+    return along_last_axis(*reduce) ? reduce->input(0) : nullptr;
+  const Node* pool = made_by(value, "GlobalAveragePool");
+  return pool != nullptr && has_rank(pool->input(0), 3) ? pool->input(0) : nullptr;
+}
+
 // What is squared.
 Value* square_root_of(const Value* square) {
   if (const Node* pow = made_by(square, "Pow")) return is_number(pow->input(1), 2) ? pow->input(0) : nullptr;
@@ -26,10 +34,10 @@ Normal mean_square(const Value* sum) {
   const Node* add = made_by(sum, "Add");
   if (add == nullptr) return {};
   return either(*add, [](Value* mean, Value* epsilon) -> Normal {
-    const Node* reduce = made_by(mean, "ReduceMean");
+    const Value* square = averaged(mean);
     const auto value = number(epsilon);
-    if (reduce == nullptr || !value || !along_last_axis(*reduce)) return {};
-    return {square_root_of(reduce->input(0)), *value};
+    if (square == nullptr || !value) return {};
+    return {square_root_of(square), *value};
   });
 }
 
@@ -64,9 +72,8 @@ Normal divided(const Value* value) {
 // x if `value` is x - mean(x).
 Value* centered_of(const Value* value) {
   const Node* sub = made_by(value, "Sub");
-  const Node* mean = sub != nullptr ? made_by(sub->input(1), "ReduceMean") : nullptr;
-  const bool matches = mean != nullptr && along_last_axis(*mean) && mean->input(0) == sub->input(0);
-  return matches ? sub->input(0) : nullptr;
+  const bool matches = sub != nullptr && sub->input(0) != nullptr && averaged(sub->input(1)) == sub->input(0);
+  return matches ? sub->inputs[0] : nullptr;
 }
 
 // Statistics that are taken in f32 leave casts at both ends.

@@ -88,6 +88,9 @@ TEST_P(Foreign, UpgradedIsTheSameInTheInterpreter) {
   ir::Graph graph = onnx::read_model(file_);
   passes::upgrade(graph);
   EXPECT_EQ(graph.opsets.at(""), ir::kNewestOpset);
+  for (const auto& node : graph.nodes()) {
+    if (!reference::is_implemented(node->domain, node->op_type)) GTEST_SKIP() << "no " << node->op_type;
+  }
   const reference::Interpreter interpreter(graph);
   for (const auto& inputs : inputs_) {
     expect_same(
