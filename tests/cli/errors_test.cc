@@ -56,7 +56,7 @@ TEST(Usage, MistakesExit2AndSayWhatIsNearest) {
       {{"export", "onnx", "-m", "x", "y", "--model-kwargs", "{}"}, "not built yet"},
       {{"export", "onnx", "-m", "x", "y", "--library-name", "timm"}, "not built yet"},
       {{"export", "tflite", "-m", "x", "--quantize", "int8", "y"}, "not built yet"},
-      {{"onnxruntime", "optimize", "-O2"}, "not built yet"},
+      {{"onnxruntime", "optimize", "-O2"}, "--onnx_model is missing"},
       {{"inspect"}, "model is missing"},
   };
   for (const Mistake& mistake : mistakes) {
