@@ -60,10 +60,31 @@ void report_values(const Difference& found, const Tolerance& tolerance, const st
 
 }  // namespace
 
+namespace {
+
+// Where the configuration says the size and others fit, too, no large images: they take long, and prove no
+// more.
+void limit_images(const std::vector<nn::InputSpec>& inputs, AxisSizes& sizes) {
+  constexpr int64_t kLarge = 512;
+  for (const auto& input : inputs) {
+    for (const char* side : {"height", "width"}) {
+      const auto size = sizes.find(side);
+      const auto least = input.least.find(side);
+      if (size != sizes.end() && least != input.least.end() && input.usual.count(side) > 0)
+        size->second = std::min(size->second, std::max(kLarge, least->second));
+    }
+  }
+}
+
+}  // namespace
+
 std::vector<ReferenceRun> run_reference(const ir::Graph& graph, const std::vector<nn::InputSpec>& inputs,
                                         const ShapeOptions& shapes, bool dynamic_axes) {
   std::vector<AxisSizes> sizes = example_sizes(inputs, shapes);
   if (!dynamic_axes) sizes.resize(1);
+  if (dynamic_axes) {
+    for (AxisSizes& run : sizes) limit_images(inputs, run);
+  }
   const reference::Interpreter interpreter(graph);
   std::vector<ReferenceRun> runs;
   for (size_t i = 0; i < sizes.size(); ++i) {

@@ -28,7 +28,6 @@ struct BeitConfig : vit::ViTConfig {
     // transformers mixes height and width up when it fits the table to an image.
     if ((relative || shared_relative) && grid().height != grid().width)
       r.fail("image_size", "a square grid of patches, for relative positions");
-    if (num_patches() > 1 << 14) r.fail("image_size", "at most 16384 patches");
   }
   bool absolute = false, relative = false, shared_relative = false;  // Positions.
   float layer_scale_init_value = 0.1f;                               // Above 0: layers have scales.

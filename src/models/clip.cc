@@ -135,8 +135,9 @@ struct CLIPVisionConfig : ClipEncoderConfig {
   explicit CLIPVisionConfig(ConfigReader& r) {
     read(r);
     r.read("num_channels", num_channels);
-    r.read("image_size", image_size, 1, 1 << 20);
+    r.read("image_size", image_size, 1, 4096);
     r.read("patch_size", patch_size, 1, image_size);
+    if (num_patches() > kMostPatches) r.fail("image_size", "at most 8192 patches");
     r.ignore("projection_dim");
   }
   int64_t num_channels = 3;

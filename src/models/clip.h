@@ -35,6 +35,7 @@ C tower(nn::ConfigReader& r, const std::string& key) {
   if (!old && !now) return C();
   nn::ConfigReader& used = old ? *old : *now;
   C out(used);
+  nn::read_nested_defaults(used);
   r.adopt_unknown(key, used);
   return out;
 }

@@ -113,7 +113,7 @@ std::vector<Tensor> feature_maps(const Scope& body, const ResNetConfig& c, const
     const Scope layers = c.timm_names ? body / ("layer" + std::to_string(index + 1))
                                       : body / "encoder.stages" / index / "layers";
     const bool halves = stage > 0 || c.downsample_in_first_stage;
-    const bool dilates = halves && shrunk >= c.output_stride;
+    const bool dilates = halves && c.output_stride > 0 && shrunk >= c.output_stride;
     if (dilates) dilation *= 2;
     if (halves && !dilates) shrunk *= 2;
     Tensor x = out.back();
@@ -256,6 +256,7 @@ Backbone read_backbone(ConfigReader& r) {
   }
   Backbone out{ResNetConfig(*nested), {}};
   out.features = read_features(*nested, out.config.depths.size());
+  read_nested_defaults(*nested);
   r.adopt_unknown("backbone_config", *nested);
   return out;
 }

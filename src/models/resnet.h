@@ -23,8 +23,8 @@ struct ResNetConfig {
   int64_t num_labels = 2;
   /// Names as timm gives them ("layer1.0.conv1", "bn1", "downsample"), for a backbone.
   bool timm_names = false;
-  /// The most that an image shrinks; stages that would shrink it further dilate instead (timm).
-  int64_t output_stride = 32;
+  /// The most that an image shrinks; stages that would shrink it further dilate instead (timm). 0: any.
+  int64_t output_stride = 0;
 };
 
 /// The configuration of a backbone and the feature maps that are its result, indices of feature_maps().

@@ -48,6 +48,8 @@ struct SegformerConfig {
                                "downsampling_rates"})
       r.ignore(unused);
     num_labels = r.num_labels();
+    if (most_scores(std::max<int64_t>(64, least_image())) > 1 << 27)
+      r.fail("strides", "larger ones: the smallest image it is tried on has too many tokens");
   }
   int64_t num_channels = 3;
   int64_t num_encoder_blocks = 4;
@@ -62,6 +64,27 @@ struct SegformerConfig {
   int64_t decoder_hidden_size = 256;
   bool reshape_last_stage = true;
   int64_t num_labels = 2;
+
+  /// So that every level still has a pixel where its keys are reduced.
+  [[nodiscard]] int64_t least_image() const {
+    int64_t least = 1, stride = 1;
+    for (size_t i = 0; i < strides.size(); ++i) {
+      stride = std::min<int64_t>(stride * strides[i], 1 << 20);
+      least = std::max(least, std::min<int64_t>(stride * sr_ratios[i], 1 << 20));
+    }
+    return least;
+  }
+  /// The most scores that a level's attention has over an image of `side` pixels.
+  [[nodiscard]] double most_scores(int64_t side) const {
+    double most = 0, length = static_cast<double>(side);
+    for (size_t i = 0; i < strides.size(); ++i) {
+      length /= static_cast<double>(strides[i]);
+      const double reduced = length / static_cast<double>(sr_ratios[i]);
+      most =
+          std::max(most, length * length * reduced * reduced * static_cast<double>(num_attention_heads[i]));
+    }
+    return most;
+  }
 };
 
 // Tokens and the image that they are of.
@@ -182,13 +205,7 @@ Architecture arch() {
       .prefix(SegformerModel::base_model_prefix)
       .may_be_unused({"classifier", "decode_head"})
       .inputs([](const SegformerConfig& c) {
-        // So that the smallest image still has a pixel where keys are reduced.
-        int64_t least = 1, stride = 1;
-        for (size_t i = 0; i < c.strides.size(); ++i) {
-          stride = std::min<int64_t>(stride * c.strides[i], 1 << 20);
-          least = std::max(least, std::min<int64_t>(stride * c.sr_ratios[i], 1 << 20));
-        }
-        return std::vector{image_input({.num_channels = c.num_channels, .least = least})};
+        return std::vector{image_input({.num_channels = c.num_channels, .least = c.least_image()})};
       })
       .body<SegformerModel>("feature-extraction", "SegformerModel")
       .task<SegformerForImageClassification>("image-classification", "SegformerForImageClassification")

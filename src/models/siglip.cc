@@ -42,8 +42,9 @@ struct SiglipVisionConfig : SiglipTowerConfig {
   explicit SiglipVisionConfig(ConfigReader& r) {
     read(r);
     r.read("num_channels", num_channels);
-    r.read("image_size", image_size, 1, 1 << 20);
+    r.read("image_size", image_size, 1, 4096);
     r.read("patch_size", patch_size, 1, image_size);
+    if (num_patches() > kMostPatches) r.fail("image_size", "at most 8192 patches");
     r.only("vision_use_head", true);
   }
   int64_t num_channels = 3;

@@ -25,6 +25,7 @@ void ViTConfig::read_common(ConfigReader& r) {
   r.must_be_empty("pruned_heads");
   if (hidden_size % num_attention_heads != 0) r.fail("hidden_size", "a multiple of num_attention_heads");
   if (num_patches() == 0) r.fail("patch_size", "no more than image_size");
+  if (num_patches() > kMostPatches) r.fail("image_size", "at most 8192 patches");
   num_labels = labels_or_none(r);
 }
 

@@ -42,7 +42,8 @@ struct YolosModel : Module<YolosConfig> {
                         embeddings.weight("detection_tokens", {1, c.num_detection_tokens, c.hidden_size}));
     const Tensor pads = op::integers(patches.graph(), {0, 1, 0, 0, c.num_detection_tokens, 0});
     const Tensor x = op::emit("Pad", {image_to_tokens(patches), pads});
-    Tensor between;  // [layers - 1, S, H]
+    at("encoder").ignore("mid_position_embeddings");  // Of a single layer, too: none.
+    Tensor between;                                   // [layers - 1, S, H]
     if (c.use_mid_position_embeddings && c.num_hidden_layers > 1) {
       const int64_t gaps = c.num_hidden_layers - 1;
       const Weight mid =

@@ -1,18 +1,24 @@
 #include "nn/image.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+
+#include "base/error.h"
 
 namespace ferry::nn {
 namespace op = ir::op;
 
 namespace {
-constexpr int64_t kMostPixels = int64_t{1} << 20;
-}
+constexpr int64_t kMostPixels =
+    4096;  // A side of an image. Larger ones would fill the memory when validated.
+constexpr int64_t kMostSize = int64_t{1} << 20;
+}  // namespace
 
 void read_size(ConfigReader& r, std::string_view key, Size& value) {
   if (r.has(key) && r.json().at(std::string(key)).is_array()) {
     std::vector<int64_t> sides;
     read_sizes(r, key, sides, 2);
+    if (std::max(sides[0], sides[1]) > kMostPixels) r.fail(key, "at most 4096");
     value = {sides[0], sides[1]};
     return;
   }
@@ -24,10 +30,17 @@ void read_size(ConfigReader& r, std::string_view key, Size& value) {
 void read_sizes(ConfigReader& r, std::string_view key, std::vector<int64_t>& value, size_t count) {
   r.read(key, value);
   for (const int64_t size : value) {
-    if (size < 1 || size > kMostPixels) r.fail(key, "whole numbers from 1 to 2^20");
+    if (size < 1 || size > kMostSize) r.fail(key, "whole numbers from 1 to 2^20");
   }
   if (value.empty() || value.size() > 1000) r.fail(key, "a list of 1 to 1000 numbers");
   if (count != 0 && value.size() != count) r.fail(key, std::to_string(count) + " numbers");
+}
+
+void read_nested_defaults(ConfigReader& r) {
+  r.only("add_cross_attention", false);
+  r.only("is_decoder", false);
+  r.must_be_empty("pruned_heads");
+  r.ignore("tie_word_embeddings");
 }
 
 int64_t labels_or_none(ConfigReader& r) {
@@ -40,6 +53,10 @@ int64_t labels_or_none(ConfigReader& r) {
 }
 
 InputSpec image_input(const ImageInputOptions& options) {
+  if (options.least > kMostPixels) {
+    throw Error(ErrorCode::unsupported, "the configuration asks for images of at least " +
+                                            std::to_string(options.least) + " pixels a side, more than 4096");
+  }
   InputSpec input{"pixel_values",
                   DType::f32,
                   {"batch_size", "num_channels", "height", "width"},

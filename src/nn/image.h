@@ -12,10 +12,17 @@ struct Size {
   int64_t height = 0, width = 0;
 };
 
-/// One whole number for both, or a list of height and width, each at least 1.
+/// The most patches of an image that attention is built over: its scores would fill the memory when
+/// validated.
+inline constexpr int64_t kMostPatches = 8192;
+
+/// One whole number for both, or a list of height and width, each from 1 to 4096.
 void read_size(ConfigReader& r, std::string_view key, Size& value);
 /// A list of whole numbers from 1 to 2^20, as many as `count` if that is not 0.
 void read_sizes(ConfigReader& r, std::string_view key, std::vector<int64_t>& value, size_t count = 0);
+/// Keys that transformers before 4.40 writes into nested configurations whatever the model: each has one
+/// value here.
+void read_nested_defaults(ConfigReader& r);
 /// As PretrainedConfig.num_labels; 0 where id2label is empty: a head that does nothing.
 int64_t labels_or_none(ConfigReader& r);
 

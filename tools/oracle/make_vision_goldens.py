@@ -179,6 +179,9 @@ def resnet_cases() -> list[Case]:
                     "hidden_sizes": [6, 8]}),
         VisionCase(f"{body}-in-bottleneck", "the first convolution of a bottleneck halves the image; one channel",
                    {"downsample_in_bottleneck": True, "downsample_in_first_stage": True, "num_channels": 1}),
+        VisionCase(f"{body}-small", "five halvings and more, to a single pixel",
+                   {"depths": [1, 1, 1, 1], "hidden_sizes": [6, 6, 8, 8], "downsample_in_first_stage": True,
+                    "layer_type": "basic"}, runs=[(1, 39, 18), (2, 70, 35)]),
         VisionCase("resnet-image-classification-no-labels", "no labels: the pooled image itself",
                    {"id2label": {}, "label2id": {}}, weights="resnet-image-classification"),
     ]  # fmt: skip
