@@ -6,6 +6,7 @@
 #include <set>
 
 #include "exporter/build_model.h"
+#include "exporter/example_inputs.h"
 #include "golden_case.h"
 #include "models/registry.h"
 #include "onnx/writer.h"
@@ -87,6 +88,31 @@ TEST(Signatures, FramesAreNamedAsOptimumNamesThem) {
   EXPECT_EQ(axes("hubert-automatic-speech-recognition"),
             "[batch_size, ( ( ( sequence_length - 10 ) // 5 + 1 - 3 ) // 2 + 1 - 2 ) // 2 + 1, 29]");
   EXPECT_EQ(axes("wav2vec2-audio-xvector"), "[batch_size, 17]");
+}
+
+// Positions fix the size of an image: the graph is built for it, the file still shows Optimum's names.
+TEST(ImageAxes, OfOneSizeAreNamedInTheFileAlone) {
+  auto part = std::move(GoldenCase::load(golden_folder() / "vit-image-classification").build()[0]);
+  const auto shape = [&] { return ir::to_string(*part.graph.inputs[0]->shape); };
+  EXPECT_EQ(shape(), "[batch_size, 3, 12, 12]");
+  const auto sizes = exporter::example_sizes(part.inputs, {});
+  ASSERT_EQ(sizes.size(), 2u);
+  const exporter::AxisSizes two = {{"batch_size", 2}, {"height", 12}, {"num_channels", 3}, {"width", 12}};
+  EXPECT_EQ(sizes[0], two);
+  EXPECT_EQ(sizes[1].at("batch_size"), 1);
+  exporter::name_axes(part);
+  EXPECT_EQ(shape(), "[batch_size, num_channels, height, width]");
+}
+
+TEST(ImageAxes, OfOutputsAreOptimums) {
+  auto part = std::move(GoldenCase::load(golden_folder() / "segformer-semantic-segmentation").build()[0]);
+  exporter::name_axes(part);
+  EXPECT_EQ(ir::to_string(*part.graph.inputs[0]->shape), "[batch_size, num_channels, height, width]");
+  EXPECT_EQ(ir::to_string(*part.graph.outputs[0]->shape), "[batch_size, num_labels, height, width]");
+  const auto sizes = exporter::example_sizes(part.inputs, {});
+  EXPECT_EQ(sizes[0].at("height"), 64);
+  EXPECT_EQ(sizes[1].at("height"), 25);
+  EXPECT_EQ(sizes[1].at("batch_size"), 3);
 }
 
 TEST(GoldenCases, CoverEveryRegisteredArchitectureAndTask) {
