@@ -2,64 +2,46 @@
 // there. Table Transformer is the same with norms before the layers. All of an image counts: there is no
 // pixel_mask, as in Optimum's exports. Source: transformers 4.57.6, models/detr/modeling_detr.py,
 // models/table_transformer/. Axes: B batch, N = h w tokens of the feature map, Q queries, D d_model.
-#include <algorithm>
 #include <cmath>
 #include <numbers>
 
-#include "base/error.h"
+#include "models/detr.h"
 #include "models/image_encoders.h"
-#include "models/resnet.h"
 
 namespace ferry::models::detr {
 using namespace nn;
 namespace op = ir::op;
 
+DetrConfig::DetrConfig(ConfigReader& r) : backbone(resnet::read_backbone(r)) {
+  r.read("num_queries", num_queries, 1, 1 << 20);
+  r.read("d_model", d_model);
+  r.read("encoder_layers", encoder_layers, 0);
+  r.read("encoder_ffn_dim", encoder_ffn_dim);
+  r.read("encoder_attention_heads", encoder_attention_heads);
+  r.read("decoder_layers", decoder_layers, 0);
+  r.read("decoder_ffn_dim", decoder_ffn_dim);
+  r.read("decoder_attention_heads", decoder_attention_heads);
+  r.read_choice("activation_function", activation_function, activation_names());
+  r.read_choice("position_embedding_type", position_embedding_type, {"sine", "learned"});
+  r.read("auxiliary_loss", auxiliary_loss);
+  for (const char* key :
+       {"num_hidden_layers", "activation_dropout", "encoder_layerdrop", "decoder_layerdrop", "init_std",
+        "init_xavier_std", "class_cost", "bbox_cost", "giou_cost", "mask_loss_coefficient",
+        "dice_loss_coefficient", "bbox_loss_coefficient", "giou_loss_coefficient", "eos_coefficient",
+        "scale_embedding", "max_position_embeddings"})
+    r.ignore(key);
+  if (d_model % encoder_attention_heads != 0 || d_model % decoder_attention_heads != 0)
+    r.fail("d_model", "a multiple of both numbers of attention heads");
+  if (d_model % (position_embedding_type == "sine" ? 4 : 2) != 0)
+    r.fail("d_model",
+           "a multiple of 4: a half each for rows and columns, of which a half each sines and cosines");
+  num_labels = r.num_labels();
+}
+
 namespace {
 
 constexpr float kEpsilon = 1e-5f;
 constexpr int64_t kLearnedPositions = 50;  // Rows and columns that learned positions are for.
-
-struct DetrConfig {
-  explicit DetrConfig(ConfigReader& r) : backbone(resnet::read_backbone(r)) {
-    r.read("num_queries", num_queries, 1, 1 << 20);
-    r.read("d_model", d_model);
-    r.read("encoder_layers", encoder_layers, 0);
-    r.read("encoder_ffn_dim", encoder_ffn_dim);
-    r.read("encoder_attention_heads", encoder_attention_heads);
-    r.read("decoder_layers", decoder_layers, 0);
-    r.read("decoder_ffn_dim", decoder_ffn_dim);
-    r.read("decoder_attention_heads", decoder_attention_heads);
-    r.read_choice("activation_function", activation_function, activation_names());
-    r.read_choice("position_embedding_type", position_embedding_type, {"sine", "learned"});
-    r.read("auxiliary_loss", auxiliary_loss);
-    for (const char* key :
-         {"num_hidden_layers", "activation_dropout", "encoder_layerdrop", "decoder_layerdrop", "init_std",
-          "init_xavier_std", "class_cost", "bbox_cost", "giou_cost", "mask_loss_coefficient",
-          "dice_loss_coefficient", "bbox_loss_coefficient", "giou_loss_coefficient", "eos_coefficient",
-          "scale_embedding", "max_position_embeddings"})
-      r.ignore(key);
-    if (d_model % encoder_attention_heads != 0 || d_model % decoder_attention_heads != 0)
-      r.fail("d_model", "a multiple of both numbers of attention heads");
-    if (d_model % (position_embedding_type == "sine" ? 4 : 2) != 0)
-      r.fail("d_model",
-             "a multiple of 4: a half each for rows and columns, of which a half each sines and cosines");
-    num_labels = r.num_labels();
-  }
-  resnet::Backbone backbone;
-  int64_t num_queries = 100;
-  int64_t d_model = 256;
-  int64_t encoder_layers = 6;
-  int64_t encoder_ffn_dim = 2048;
-  int64_t encoder_attention_heads = 8;
-  int64_t decoder_layers = 6;
-  int64_t decoder_ffn_dim = 2048;
-  int64_t decoder_attention_heads = 8;
-  std::string activation_function = "relu";
-  std::string position_embedding_type = "sine";
-  bool auxiliary_loss = false;  // The decoder's norm follows each of its layers, too.
-  int64_t num_labels = 2;
-  bool norms_first = false;  // Table Transformer.
-};
 
 struct TableTransformerConfig : DetrConfig {
   explicit TableTransformerConfig(ConfigReader& r) : DetrConfig(r) { norms_first = true; }
@@ -182,13 +164,6 @@ struct DetrDecoderLayer : Module<DetrConfig> {
   }
 };
 
-struct DetrResult {
-  std::vector<Tensor> features;  // Of the backbone, each [B, C, H, W].
-  Tensor projected;              // The last of them, [B, D, h, w].
-  Tensor memory;                 // [B, N, D]
-  Tensor last_hidden_state;      // [B, Q, D]
-};
-
 struct DetrModel : Module<DetrConfig> {
   using Module::Module;
 
@@ -249,90 +224,14 @@ struct DetrForObjectDetection : Module<DetrConfig> {
   }
 };
 
-// Where each query looks, per head: softmax over heads and tokens together, [B, Q, heads, h, w].
-Tensor attention_map(const Scope& place, const DetrConfig& c, const DetrResult& result) {
-  const auto named = place.named();
-  const int64_t heads = c.encoder_attention_heads;
-  const double scale = 1 / std::sqrt(static_cast<double>(c.d_model) / static_cast<double>(heads));
-  const Tensor q = Linear(place / "q_linear", c.d_model, c.d_model)(result.last_hidden_state) * scale;
-  const Tensor k = Linear(place / "k_linear", c.d_model, c.d_model)(result.memory);
-  const Tensor scores = op::matmul(split_heads(q, heads), op::transpose(split_heads(k, heads), {0, 1, 3, 2}));
-  const Tensor flat = op::softmax(op::reshape(op::transpose(scores, {0, 2, 1, 3}), {0, 0, -1}));
-  const Tensor first = op::integers(q.graph(), {0, 0, heads});
-  return op::reshape(flat, op::concat({first, op::shape_of(result.projected, 2, 4)}, 0));
-}
-
-// DetrMaskHeadSmallConv: convolutions over an image for each query, larger from level to level.
-struct MaskHead : Module<DetrConfig> {
-  using Module::Module;
-
-  Tensor operator()(const DetrResult& result, const Tensor& attention) const {  // -> [B, Q, H, W]
-    const auto named = scope.named();
-    const int64_t width = c.d_model + c.encoder_attention_heads;
-    const Tensor copies = op::expand(op::unsqueeze(result.projected, {1}),
-                                     op::integers(attention.graph(), {1, c.num_queries, 1, 1, 1}));
-    const Tensor joined = op::concat({copies, attention}, 2);
-    Tensor x = as_images(joined, width, result.projected);
-    x = convolved(1, width, x);
-    x = convolved(2, c.d_model / 2, x);
-    for (int64_t level = 1; level <= 3; ++level) {
-      x = with_features(level, x, result.features.at(static_cast<size_t>(3 - level)));
-      x = convolved(level + 2, c.d_model >> (level + 1), x);
-    }
-    const Tensor masks = Conv(at("out_lay"), c.d_model >> 4, 1, 3)(x);
-    const Tensor first = op::integers(x.graph(), {-1, c.num_queries});
-    return op::reshape(masks, op::concat({first, op::shape_of(result.features[0], 2, 4)}, 0));
-  }
-
- private:
-  // [B, Q, channels, h, w] -> [B * Q, channels, h, w]
-  [[nodiscard]] static Tensor as_images(const Tensor& x, int64_t channels, const Tensor& like) {
-    return op::reshape(x, op::concat({op::integers(x.graph(), {-1, channels}), op::shape_of(like, 2, 4)}, 0));
-  }
-  [[nodiscard]] Tensor convolved(int64_t number, int64_t out, const Tensor& x) const {
-    const Conv lay(at("lay" + std::to_string(number)), *x.dim(1).constant(), out, 3);
-    const GroupNorm gn(at("gn" + std::to_string(number)), std::min<int64_t>(8, out), out);
-    return op::unary("Relu", gn(lay(x)));
-  }
-  [[nodiscard]] Tensor with_features(int64_t level, const Tensor& x, const Tensor& features) const {
-    const int64_t channels = c.d_model >> level;
-    const Conv adapter(at("adapter" + std::to_string(level)), *features.dim(1).constant(), channels, 1);
-    const Tensor more = op::unsqueeze(adapter(features), {1});  // [B, 1, channels, h, w]
-    const Tensor first = op::integers(x.graph(), {-1, c.num_queries, channels});
-    const Tensor larger =
-        op::reshape(resize_to(x, features, "nearest"), op::concat({first, op::shape_of(features, 2, 4)}, 0));
-    return as_images(larger + more, channels, features);
-  }
-};
-
 struct DetrForSegmentation : Module<DetrConfig> {
   using Module::Module;
   DetrForObjectDetection detr{at("detr"), c};
 
   Outputs operator()(const Inputs& in) const {
-    check();
     const DetrResult result = detr.model.run(in);
-    const Tensor attention = attention_map(at("bbox_attention"), c, result);
     scope.ignore("detr.bbox_predictor");  // Boxes are no result here.
-    return {{"logits", detr.logits(result.last_hidden_state)},
-            {"pred_masks", MaskHead(at("mask_head"), c)(result, attention)}};
-  }
-
- private:
-  void check() const {
-    bool fits = c.d_model % 16 == 0 && (c.d_model + c.encoder_attention_heads) % 8 == 0;
-    for (int64_t level = 1; level <= 4; ++level)
-      fits = fits && (c.d_model >> level) % std::min<int64_t>(8, c.d_model >> level) == 0;
-    if (!fits) {
-      throw Error(
-          ErrorCode::unsupported,
-          "image-segmentation: d_model and encoder_attention_heads do not make whole groups of channels");
-    }
-    if (c.backbone.features.size() < 3) {
-      throw Error(ErrorCode::unsupported,
-                  "image-segmentation wants a backbone with three feature maps or more")
-          .with_hint("out_features of the backbone's configuration names them");
-    }
+    return {{"logits", detr.logits(result.last_hidden_state)}, {"pred_masks", masks(scope, c, result)}};
   }
 };
 
