@@ -39,6 +39,7 @@ struct MainExportOptions {
   std::string task = "auto";
   std::optional<int> opset;    ///< 13 to 24; nothing: 18.
   std::string dtype = "fp32";  ///< "fp32", "fp16" or "bf16": of the weights and the arithmetic.
+  std::string optimize;        ///< "O1" to "O4", as ORTOptimizer has them (ferry/optimization.h); "": none.
   std::optional<double> atol;  ///< Absolute tolerance of the validation; nothing: 1e-4 in fp32.
   std::string framework;       ///< "pt" or "tf": whose weights where both are there. "": PyTorch first.
   std::string variant;         ///< "fp16" asks for model.fp16.safetensors. "" or "default": none.

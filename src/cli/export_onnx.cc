@@ -26,7 +26,6 @@ struct ExportFlags {
   bool monolith = false;
   bool trust_remote_code = false;
   // Known to Optimum's users, and not built yet.
-  std::string optimize;
   std::string model_kwargs;
   bool slim = false;
   bool dynamo = false;
@@ -63,6 +62,11 @@ void add_graph_flags(CLI::App& app, ExportFlags& flags) {
   app.add_option("--dtype", flags.options.dtype, "Type of weights and arithmetic")
       ->check(CLI::IsMember({"fp32", "fp16", "bf16"}))
       ->capture_default_str()
+      ->group(group);
+  app.add_option(
+         "--optimize", flags.options.optimize,
+         "Optimize the graph: O1 constants, O2 and fusions, O3 and Gelu by tanh, O4 and half precision")
+      ->check(CLI::IsMember({"O1", "O2", "O3", "O4"}))
       ->group(group);
   app.add_flag("--no-dynamic-axes", flags.no_dynamic_axes, "Fix every axis at the sizes given below")
       ->group(group);
@@ -115,9 +119,6 @@ void add_shape_flags(CLI::App& app, ShapeOptions& shapes) {
 
 void add_later_flags(CLI::App& app, ExportFlags& flags) {
   const char* group = "Not built yet";
-  app.add_option("--optimize", flags.optimize, "O1 to O4: optimize the exported graph")
-      ->check(CLI::IsMember({"O1", "O2", "O3", "O4"}))
-      ->group(group);
   app.add_flag("--slim", flags.slim, "Simplify the exported graph")->group(group);
   app.add_option("--model-kwargs", flags.model_kwargs, "JSON of further arguments of the model")
       ->group(group);
@@ -126,10 +127,6 @@ void add_later_flags(CLI::App& app, ExportFlags& flags) {
 
 // What cannot be done must not be passed over.
 void refuse_what_is_not_built(const ExportFlags& flags) {
-  if (!flags.optimize.empty()) {
-    not_built_yet("--optimize " + flags.optimize,
-                  "leave it out; ONNX Runtime optimizes the graph when it loads it");
-  }
   if (flags.options.pad_token_id) not_built_yet("--pad_token_id", "set pad_token_id in config.json");
   if (flags.slim) not_built_yet("--slim", "leave it out: the graph has no redundant nodes to begin with");
   if (!flags.model_kwargs.empty()) not_built_yet("--model-kwargs", "leave it out");

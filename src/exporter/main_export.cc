@@ -8,6 +8,9 @@
 #include "base/temporary_files.h"
 #include "base/text.h"
 #include "exporter/build_model.h"
+#include "exporter/optimization_config.h"
+#include "exporter/optimize_graph.h"
+#include "exporter/ort_config.h"
 #include "exporter/side_files.h"
 #include "exporter/validate.h"
 #include "ferry/export.h"
@@ -53,6 +56,17 @@ void check_shapes(const ShapeOptions& shapes) {
   }
 }
 
+OptimizationConfig checked_optimization(const MainExportOptions& options) {
+  const auto config = AutoOptimizationConfig::with_optimization_level(options.optimize);
+  const bool half = config.fp16 && options.dtype != "fp32";
+  if (half || (config.fp16 && options.weights == MainExportOptions::Weights::in_place)) {
+    throw Error(ErrorCode::usage,
+                half ? "--optimize O4 makes half precision of fp32: --dtype does the same already"
+                     : "--optimize O4 changes every weight, which --weights in-place leaves alone");
+  }
+  return config;
+}
+
 bool holds_models(const fs::path& folder) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
@@ -84,6 +98,7 @@ struct Exporter {
   const Log& log;
   const models::Registry& registry;
   DType dtype = DType::f32;
+  std::optional<OptimizationConfig> optimization;
   ModelSource source;
   Checkpoint checkpoint;
   ExportReport report;
@@ -96,6 +111,7 @@ struct Exporter {
     check_shapes(options.shapes);
     dtype = parse_dtype(options.dtype);
     report.opset = checked_opset(options.opset, log);
+    if (!options.optimize.empty()) optimization = checked_optimization(options);
     source = exporter::open_source(options, log);
     const nn::Architecture& architecture = registry.get(source.model_type);
     report.model_type = source.model_type;
@@ -131,12 +147,36 @@ struct Exporter {
     if (!into_source) {
       for (const auto& name : exporter::side_file_names(source)) names.push_back(name);
     }
+    if (optimization) names.emplace_back("ort_config.json");
     check_output(options, names);
     StagingFolder staging(options.output);
+    if (optimization) write_ort_config(staging);
     const auto locations = stage_in_place_weights(staging);
     for (auto& part : parts) export_part(part, staging, locations);
-    if (!into_source) report.copied = exporter::stage_side_files(source, dtype, staging, log);
+    if (!into_source) report.copied = exporter::stage_side_files(source, stored_dtype(), staging, log);
     staging.commit(models);
+  }
+
+  void write_ort_config(StagingFolder& staging) const {
+    exporter::OrtConfig config;
+    config.optimization = exporter::to_json(*optimization);
+    staging.write("ort_config.json", exporter::to_text(config));
+  }
+
+  void set_optimization(passes::PipelineOptions& pipeline) const {
+    if (!optimization) return;
+    auto wanted = exporter::optimize_options(*optimization, {});
+    pipeline.evaluate = std::move(wanted.evaluate);
+    pipeline.gelu_approximation = wanted.gelu_approximation;
+    if (wanted.fp16) pipeline.fp16 = std::move(wanted.fp16_options);
+  }
+
+  // Of the weights, as config.json has it.
+  [[nodiscard]] DType stored_dtype() const { return optimization && optimization->fp16 ? DType::f16 : dtype; }
+
+  [[nodiscard]] exporter::Tolerance tolerance() const {
+    const bool approximate = optimization && (optimization->fp16 || optimization->enable_gelu_approximation);
+    return exporter::tolerance_for(approximate ? DType::f16 : dtype, options.atol);
   }
 
   // The checkpoint's own files, under the names by which graphs in the output folder will refer to them.
@@ -165,6 +205,7 @@ struct Exporter {
     pipeline.opset = report.opset;
     pipeline.constant_folding = options.constant_folding;
     pipeline.in_place = in_place;
+    set_optimization(pipeline);
     std::vector<exporter::ReferenceRun> reference;
     if (validates)
       reference = exporter::run_reference(part.graph, part.inputs, options.shapes, options.dynamic_axes);
@@ -195,7 +236,7 @@ struct Exporter {
 
   void validate(const BuiltPart& part, const fs::path& model,
                 const std::vector<exporter::ReferenceRun>& reference, bool in_place, FileReport& file) {
-    const exporter::Tolerance tolerance = exporter::tolerance_for(dtype, options.atol);
+    const exporter::Tolerance tolerance = this->tolerance();
     report.atol = tolerance.absolute;
     ort::RuntimeOptions runtime_options;
     runtime_options.library = options.onnxruntime;

@@ -29,6 +29,8 @@ void clean(ir::Graph& graph, const Evaluator& evaluate) {
   graph.remove_dead_nodes();
 }
 
+}  // namespace
+
 void approximate_gelu(ir::Graph& graph) {
   for_each_graph(graph, [](ir::Graph& each) {
     for (const auto& node : each.nodes()) {
@@ -36,8 +38,6 @@ void approximate_gelu(ir::Graph& graph) {
     }
   });
 }
-
-}  // namespace
 
 OptimizeReport optimize(ir::Graph& graph, const OptimizeOptions& options) {
   OptimizeReport report;

@@ -4,6 +4,7 @@
 #include "passes/fold.h"
 #include "passes/in_place.h"
 #include "passes/legalize.h"
+#include "passes/optimize.h"
 #include "passes/share.h"
 #include "passes/simplify.h"
 
@@ -16,9 +17,11 @@ void run_pipeline(ir::Graph& graph, const PipelineOptions& options) {
     ir::verify(graph);
     if (options.after) options.after(name, graph);
   };
-  step("fold_constants", options.constant_folding, [&] { fold_constants(graph); });
+  step("fold_constants", options.constant_folding, [&] { fold_constants(graph, options.evaluate); });
   step("fold_batch_norms", options.constant_folding && !options.in_place, [&] { fold_batch_norms(graph); });
   step("share", true, [&] { share(graph); });
+  step("approximate_gelu", options.gelu_approximation, [&] { approximate_gelu(graph); });
+  step("fp16", options.fp16.has_value(), [&] { (void)to_fp16(graph, *options.fp16); });
   step("legalize", true, [&] { legalize(graph, options.opset); });
   step("simplify", true, [&] { simplify(graph); });
   // What the lowering of several layers made alike.

@@ -1,11 +1,14 @@
 #pragma once
 // The passes between a definition's graph and the file, in order.
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 
 #include "ir/graph.h"
+#include "passes/fold.h"
+#include "passes/fp16.h"
 
 namespace ferry::passes {
 
@@ -13,6 +16,9 @@ struct PipelineOptions {
   int opset = 18;
   bool constant_folding = true;
   bool in_place = false;                         ///< Expose weights that lie in checkpoint files as they are.
+  Evaluator evaluate = nullptr;                  ///< Of constants; nothing: those that move weights alone.
+  bool gelu_approximation = false;               ///< Gelu by the error function becomes the one by tanh.
+  std::optional<Fp16Options> fp16 = {};          ///< From f32 to half precision.
   std::set<std::string, std::less<>> skip = {};  ///< Passes to leave out, by name.
   /// Called after each pass with its name.
   std::function<void(std::string_view, const ir::Graph&)> after = nullptr;
