@@ -134,7 +134,8 @@ TEST(Pipeline, StepsAreNamedSkippedAndVerified) {
   Graph graph;
   graph.add_output("y", op::unary("Gelu", input(graph)).value());
   run_pipeline(graph, options);
-  EXPECT_THAT(names, ::testing::ElementsAre("fold_constants", "share", "simplify", "share_lowered"));
+  EXPECT_THAT(names, ::testing::ElementsAre("fold_constants", "fold_batch_norms", "share", "simplify",
+                                            "share_lowered"));
   EXPECT_EQ(graph.nodes()[0]->op_type, "Gelu");
   run_pipeline(graph, {});
   EXPECT_EQ(graph.nodes().size(), 5u);
