@@ -48,13 +48,15 @@ struct MainExportOptions {
   std::filesystem::path adapter;  ///< A LoRA adapter to merge into the weights.
   bool dynamic_axes = true;
   bool constant_folding = true;
-  bool post_process = true;
+  bool post_process = true;  ///< Whether decoder_model_merged.onnx is written beside the two it is made of.
+  bool monolith = false;     ///< An encoder and its decoder in one model.onnx, without a cache.
   bool validate = true;
   bool overwrite = false;  ///< Replace files of a folder that is no earlier export.
   enum class Weights : uint8_t {
     copy,      ///< The exported files hold their weights.
     in_place,  ///< The graph points into the checkpoint's own .safetensors, which lies in (or is cloned into)
                ///< the output.
+    shared,    ///< All files refer to one model.onnx_data, in which each weight lies once.
   };
   Weights weights = Weights::copy;
   std::optional<int64_t> pad_token_id;

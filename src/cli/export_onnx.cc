@@ -23,7 +23,6 @@ struct ExportFlags {
   bool no_constant_folding = false;
   bool no_post_process = false;
   bool no_validation = false;
-  bool monolith = false;
   bool trust_remote_code = false;
   // Known to Optimum's users, and not built yet.
   std::string model_kwargs;
@@ -73,13 +72,17 @@ void add_graph_flags(CLI::App& app, ExportFlags& flags) {
   app.add_flag("--no-constant-folding", flags.no_constant_folding,
                "Leave operations on constants in the graph")
       ->group(group);
-  app.add_flag("--no-post-process", flags.no_post_process, "Do not merge decoders or share equal weights")
+  app.add_flag("--no-post-process", flags.no_post_process,
+               "Write no decoder_model_merged.onnx; without effect on models of one file")
       ->group(group);
-  app.add_flag("--monolith", flags.monolith, "One file, even for an encoder with a decoder")->group(group);
-  app.add_option(
-         "--weights", flags.weights,
-         "copy: into the exported files; in-place: the graph points into the checkpoint's safetensors")
-      ->check(CLI::IsMember({"copy", "in-place"}))
+  app.add_flag("--monolith", flags.options.monolith,
+               "An encoder and its decoder in one model.onnx, without a cache")
+      ->group(group);
+  app.add_option("--weights", flags.weights,
+                 "copy: into each of the exported files; shared: once, into a model.onnx_data that all of "
+                 "them refer to; "
+                 "in-place: the graphs point into the checkpoint's safetensors")
+      ->check(CLI::IsMember({"copy", "shared", "in-place"}))
       ->capture_default_str()
       ->group(group);
   app.add_flag("--overwrite", flags.options.overwrite, "Write into a folder that holds other things, too")
@@ -166,8 +169,9 @@ void export_onnx(ExportFlags& flags, const Context& context) {
   options.constant_folding = !flags.no_constant_folding;
   options.post_process = !flags.no_post_process;
   options.validate = !flags.no_validation;
-  options.weights =
-      flags.weights == "in-place" ? MainExportOptions::Weights::in_place : MainExportOptions::Weights::copy;
+  options.weights = flags.weights == "in-place" ? MainExportOptions::Weights::in_place
+                    : flags.weights == "shared" ? MainExportOptions::Weights::shared
+                                                : MainExportOptions::Weights::copy;
   if (flags.trust_remote_code) {
     context.log().info("--trust-remote-code has no effect: ferry never runs code that comes with a model.");
   }

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "exporter/example_inputs.h"
+#include "passes/merge_decoders.h"
 
 namespace ferry::exporter {
 namespace {
@@ -53,6 +54,17 @@ std::vector<nn::InputSpec> signature(const ModelSource& source, const nn::ModelP
 
 }  // namespace
 
+BuiltPart merge_last_two(std::vector<BuiltPart>& parts) {
+  BuiltPart& decoder = parts.at(parts.size() - 2);
+  BuiltPart& with_past = parts.back();
+  name_axes(decoder);
+  name_axes(with_past);
+  return {nn::kMergedDecoder,
+          passes::merge_decoders(std::move(decoder.graph), std::move(with_past.graph)),
+          {},
+          {}};
+}
+
 std::vector<BuiltPart> build_model(const ModelSource& source, const nn::Architecture& architecture,
                                    const std::string& task, const Checkpoint& checkpoint,
                                    const BuildOptions& options, const Log& log) {
@@ -67,7 +79,9 @@ std::vector<BuiltPart> build_model(const ModelSource& source, const nn::Architec
   const StateDict state = nn::canonical_names(checkpoint.state, architecture);
   std::vector<BuiltPart> parts;
   std::set<std::string, std::less<>> used;
-  for (const nn::ModelPart& part : architecture.find_task(task)->parts) {
+  const nn::TaskEntry& entry = *architecture.find_task(task);
+  const bool one = options.monolith && entry.monolith;
+  for (const nn::ModelPart& part : one ? std::vector{*entry.monolith} : entry.parts) {
     BuiltPart built{part.file, {}, signature(source, part, config, options.dtype)};
     if (part.output_axes) built.output_axes = part.output_axes(config);
     nn::Build build{built.graph, state, options.dtype, std::move(used), {}};

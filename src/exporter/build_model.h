@@ -1,5 +1,7 @@
 #pragma once
 // From a checkpoint to graphs.
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,9 +21,14 @@ struct BuildOptions {
   DType dtype = DType::f32;
   bool dynamic_axes = true;
   ShapeOptions shapes;
+  bool monolith = false;  ///< One file instead of several, where the task has that.
 };
 
-/// Builds every file of a task. Logs configuration keys and tensors that nothing used.
+/// The two graphs of a task that merges decoders, as one: consumes the last two parts. They are as they will
+/// be written.
+BuiltPart merge_last_two(std::vector<BuiltPart>& parts);
+
+/// Builds every file of a task but the merged one. Logs configuration keys and tensors that nothing used.
 /// Errors: those of the definition: Error{invalid_config}, Error{missing_tensor}, Error{unused_tensor},
 /// Error{shape_mismatch}, ...
 std::vector<BuiltPart> build_model(const ModelSource& source, const nn::Architecture& architecture,

@@ -1,6 +1,7 @@
 #include "exporter/example_inputs.h"
 
 #include <algorithm>
+#include <array>
 #include <random>
 
 #include "base/error.h"
@@ -16,6 +17,9 @@ int64_t asked_size(const std::string& axis, const ShapeOptions& shapes) {
       {"text_batch_size", shapes.batch_size},
       {"sequence_length", shapes.sequence_length},
       {"past_sequence_length", shapes.sequence_length},
+      {"encoder_sequence_length", shapes.sequence_length},
+      {"decoder_sequence_length", shapes.sequence_length},
+      {"past_decoder_sequence_length", shapes.sequence_length},
       {"num_choices", shapes.num_choices},
       {"width", shapes.width},
       {"height", shapes.height},
@@ -58,6 +62,13 @@ std::vector<int64_t> mask_values(const Dims& dims, bool at_end, Random& random) 
   return out;
 }
 
+// The marker at one place of every row, and nowhere else.
+void mark_rows(std::vector<int64_t>& values, int64_t length, int64_t marker, Random& random) {
+  for (auto& value : values) value -= value == marker ? (marker > 0 ? 1 : -1) : 0;
+  for (size_t row = 0; length > 0 && row * static_cast<size_t>(length) < values.size(); ++row)
+    values[row * static_cast<size_t>(length) + static_cast<size_t>(random.below(length))] = marker;
+}
+
 HostTensor filled(const nn::InputSpec& spec, const Dims& dims, bool padded_at_end, Random& random) {
   const auto count = static_cast<size_t>(element_count(dims));
   const bool floating = is_floating(spec.dtype);
@@ -68,6 +79,7 @@ HostTensor filled(const nn::InputSpec& spec, const Dims& dims, bool padded_at_en
       for (auto& value : integers)
         value = static_cast<int64_t>(spec.fill.low) +
                 random.below(static_cast<int64_t>(spec.fill.high - spec.fill.low));
+      if (spec.fill.marker) mark_rows(integers, dims.back(), *spec.fill.marker, random);
       break;
     case nn::Fill::Kind::mask:
       integers = mask_values(dims, padded_at_end, random);
@@ -88,7 +100,18 @@ HostTensor filled(const nn::InputSpec& spec, const Dims& dims, bool padded_at_en
 
 namespace {
 
-constexpr const char* kPast = "past_sequence_length";
+constexpr std::array kPasts = {"past_sequence_length", "past_decoder_sequence_length"};
+constexpr std::array kLengths = {"sequence_length", "decoder_sequence_length"};
+
+bool sets(AxisSizes& sizes, const auto& names, int64_t value) {
+  bool found = false;
+  for (const char* name : names) {
+    if (sizes.count(name) == 0) continue;
+    sizes[name] = value;
+    found = true;
+  }
+  return found;
+}
 
 int64_t within(const nn::InputSpec& input, const std::string& axis, int64_t size) {
   if (const auto most = input.most.find(axis); most != input.most.end()) size = std::min(size, most->second);
@@ -151,10 +174,9 @@ AxisSizes shorter(const std::vector<nn::InputSpec>& inputs, const AxisSizes& fir
 std::vector<AxisSizes> example_sizes(const std::vector<nn::InputSpec>& inputs, const ShapeOptions& shapes) {
   const AxisSizes first = first_sizes(inputs, shapes);
   std::vector<AxisSizes> out = {first, shorter(inputs, first)};
-  if (first.count(kPast) > 0) {
-    out[1][kPast] = 0;
+  if (sets(out[1], kPasts, 0)) {
     AxisSizes decode = shorter(inputs, first);
-    decode["sequence_length"] = 1;
+    sets(decode, kLengths, 1);
     out.push_back(decode);
   }
   return out;

@@ -61,7 +61,7 @@ void inspect_checkpoint(const MainExportOptions& options, const Log& log, ModelI
   info.tasks = source.library == "sentence_transformers" ? std::vector<std::string>{"feature-extraction"}
                                                          : architecture.task_names();
   std::sort(info.tasks.begin(), info.tasks.end());
-  info.task = exporter::select_task(options.task, source, architecture, log);
+  info.task = exporter::select_task(options, source, architecture, log);
   CheckpointOptions wanted;
   wanted.framework = options.framework;
   wanted.variant = options.variant;
@@ -73,8 +73,14 @@ void inspect_checkpoint(const MainExportOptions& options, const Log& log, ModelI
   for (const auto& [name, weight] : checkpoint.state.tensors) {
     if (counted.insert(weight.key()).second) count_weight(info, weight);
   }
-  for (const auto& part : exporter::build_model(source, architecture, info.task, checkpoint, {}, log)) {
+  auto parts = exporter::build_model(source, architecture, info.task, checkpoint, {}, log);
+  for (auto& part : parts) {
+    exporter::name_axes(part);
     info.files.push_back(describe(part.file, part.graph));
+  }
+  if (architecture.find_task(info.task)->merges_decoders) {
+    const auto merged = exporter::merge_last_two(parts);
+    info.files.push_back(describe(merged.file, merged.graph));
   }
 }
 
@@ -107,6 +113,7 @@ std::string supported_models_table() {
     for (const auto& entry : registry.get(type).tasks) {
       std::vector<std::string> files;
       for (const auto& part : entry.parts) files.push_back(part.file);
+      if (entry.merges_decoders) files.emplace_back(nn::kMergedDecoder);
       out += fmt::format("| {} | {} | {} | {} |\n", type, entry.task, entry.hf_class, join(files));
     }
   }

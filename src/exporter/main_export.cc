@@ -15,6 +15,7 @@
 #include "exporter/validate.h"
 #include "ferry/export.h"
 #include "nn/task.h"
+#include "onnx/shared_weights.h"
 #include "onnx/writer.h"
 #include "passes/pipeline.h"
 
@@ -26,6 +27,7 @@ using exporter::ModelSource;
 
 constexpr int kDefaultOpset = 18;
 constexpr int kOldestOpset = 13;
+constexpr const char* kSharedWeights = "model.onnx_data";
 
 DType parse_dtype(const std::string& name) {
   if (name == "fp32") return DType::f32;
@@ -116,11 +118,12 @@ struct Exporter {
     const nn::Architecture& architecture = registry.get(source.model_type);
     report.model_type = source.model_type;
     report.library = source.library;
-    report.task = exporter::select_task(options.task, source, architecture, log);
+    report.task = exporter::select_task(options, source, architecture, log);
     open_weights();
     auto parts = exporter::build_model(source, architecture, report.task, checkpoint,
-                                       {dtype, options.dynamic_axes, options.shapes}, log);
-    export_parts(parts);
+                                       {dtype, options.dynamic_axes, options.shapes, options.monolith}, log);
+    const bool merges = options.post_process && architecture.find_task(report.task)->merges_decoders;
+    export_parts(parts, merges);
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     log.info(fmt::format("The ONNX export succeeded and the exported model was saved at: {}",
                          printable(options.output.string(), 1000)));
@@ -128,6 +131,13 @@ struct Exporter {
   }
 
  private:
+  // Where the files of an export are made.
+  struct Place {
+    StagingFolder& staging;
+    std::map<fs::path, std::string> locations;  // Of weights in place.
+    std::optional<onnx::SharedWeights> shared;
+  };
+
   void open_weights() {
     CheckpointOptions wanted;
     wanted.framework = options.framework;
@@ -137,13 +147,15 @@ struct Exporter {
     for (const auto& warning : checkpoint.warnings) log.warning(warning);
   }
 
-  void export_parts(std::vector<BuiltPart>& parts) {
+  void export_parts(std::vector<BuiltPart>& parts, bool merges) {
     const bool into_source =
         same_folder(options.output, source.folder) || same_folder(options.output, source.root);
-    std::vector<std::string> names;
-    for (const auto& part : parts) names.push_back(part.file);
-    const std::vector<std::string> models = names;
-    for (const auto& part : parts) names.push_back(part.file + "_data");
+    std::vector<std::string> models;
+    for (const auto& part : parts) models.push_back(part.file);
+    if (merges) models.emplace_back(nn::kMergedDecoder);
+    std::vector<std::string> names = models;
+    for (const auto& model : models) names.push_back(model + "_data");
+    if (shares_weights()) names.emplace_back(kSharedWeights);
     if (!into_source) {
       for (const auto& name : exporter::side_file_names(source)) names.push_back(name);
     }
@@ -151,8 +163,12 @@ struct Exporter {
     check_output(options, names);
     StagingFolder staging(options.output);
     if (optimization) write_ort_config(staging);
-    const auto locations = stage_in_place_weights(staging);
-    for (auto& part : parts) export_part(part, staging, locations);
+    Place place{staging, stage_in_place_weights(staging), std::nullopt};
+    if (shares_weights()) place.shared.emplace(staging.file(kSharedWeights), kSharedWeights);
+    std::vector<std::vector<exporter::ReferenceRun>> references;
+    for (auto& part : parts) references.push_back(export_part(part, place));
+    if (merges) export_merged(parts, std::move(references), place);
+    if (place.shared) place.shared->finish(false);
     if (!into_source) report.copied = exporter::stage_side_files(source, stored_dtype(), staging, log);
     staging.commit(models);
   }
@@ -196,36 +212,60 @@ struct Exporter {
     return locations;
   }
 
-  void export_part(BuiltPart& part, StagingFolder& staging,
-                   const std::map<fs::path, std::string>& locations) {
-    const bool in_place = options.weights == MainExportOptions::Weights::in_place;
-    // ONNX Runtime's CPU provider multiplies no bfloat16 matrices: such a file can be written, not run here.
-    const bool validates = options.validate && dtype != DType::bf16;
+  // ONNX Runtime's CPU provider multiplies no bfloat16 matrices: such a file can be written, not run here.
+  [[nodiscard]] bool validates() const { return options.validate && dtype != DType::bf16; }
+  [[nodiscard]] bool shares_weights() const { return options.weights == MainExportOptions::Weights::shared; }
+  [[nodiscard]] bool in_place() const { return options.weights == MainExportOptions::Weights::in_place; }
+
+  // Returns what the reference computed.
+  std::vector<exporter::ReferenceRun> export_part(BuiltPart& part, Place& place) {
     passes::PipelineOptions pipeline;
     pipeline.opset = report.opset;
     pipeline.constant_folding = options.constant_folding;
-    pipeline.in_place = in_place;
+    pipeline.in_place = in_place();
     set_optimization(pipeline);
     std::vector<exporter::ReferenceRun> reference;
-    if (validates)
+    if (validates())
       reference = exporter::run_reference(part.graph, part.inputs, options.shapes, options.dynamic_axes);
     passes::run_pipeline(part.graph, pipeline);
     if (options.dynamic_axes) exporter::name_axes(part);
+    write(part, reference, place);
+    return reference;
+  }
 
+  void export_merged(std::vector<BuiltPart>& parts,
+                     std::vector<std::vector<exporter::ReferenceRun>> references, Place& place) {
+    const auto decoder_inputs = parts[parts.size() - 2].inputs;
+    const auto with_past_inputs = parts.back().inputs;
+    const BuiltPart merged = exporter::merge_last_two(parts);
+    auto& with_past = references.back();
+    auto& decoder = references[references.size() - 2];
+    write(merged,
+          exporter::merged_runs(std::move(decoder), std::move(with_past), decoder_inputs, with_past_inputs,
+                                merged.graph),
+          place);
+  }
+
+  // Writes a part whose graph is as the file is to have it, and compares what it computes.
+  void write(const BuiltPart& part, const std::vector<exporter::ReferenceRun>& reference, Place& place) {
     onnx::WriteOptions writing;
     writing.producer_version = FERRY_VERSION;
     writing.external_name = part.file + "_data";
-    writing.weights =
-        in_place ? onnx::WriteOptions::Weights::in_place : onnx::WriteOptions::Weights::automatic;
-    writing.locations = locations;
+    writing.locations = place.locations;
+    if (in_place()) writing.weights = onnx::WriteOptions::Weights::in_place;
+    if (place.shared) {
+      writing.weights = onnx::WriteOptions::Weights::shared;
+      writing.shared = &*place.shared;
+    }
     writing.log = &log;
     writing.sync = false;  // The staging folder syncs what it commits.
-    const fs::path model = staging.file(part.file);
-    const auto written = onnx::write_model(part.graph, {model, staging.file(writing.external_name)}, writing);
+    const fs::path model = place.staging.file(part.file);
+    const auto written =
+        onnx::write_model(part.graph, {model, place.staging.file(writing.external_name)}, writing);
     FileReport file{part.file,     written.model_bytes,  written.external_bytes,
                     written.nodes, written.initializers, {}};
-    if (validates) {
-      validate(part, model, reference, in_place, file);
+    if (validates()) {
+      validate(part, model, reference, file);
     } else if (options.validate) {
       log.warning(
           "bfloat16 models are written but not validated: ONNX Runtime's CPU provider has no bfloat16 "
@@ -235,7 +275,7 @@ struct Exporter {
   }
 
   void validate(const BuiltPart& part, const fs::path& model,
-                const std::vector<exporter::ReferenceRun>& reference, bool in_place, FileReport& file) {
+                const std::vector<exporter::ReferenceRun>& reference, FileReport& file) {
     const exporter::Tolerance tolerance = this->tolerance();
     report.atol = tolerance.absolute;
     ort::RuntimeOptions runtime_options;
@@ -250,7 +290,7 @@ struct Exporter {
     session_options.memory_pattern = false;
     const auto session = [&] {
       // Weights in the checkpoint's folder are looked for beside the final file, not the temporary one.
-      const bool beside_output = in_place && !ferry::is_regular_file(staging_weights(model));
+      const bool beside_output = in_place() && !ferry::is_regular_file(staging_weights(model));
       if (!beside_output) return ort::Session(runtime, model, session_options);
       session_options.config["session.model_external_initializers_file_folder_path"] =
           fs::absolute(options.output).string();

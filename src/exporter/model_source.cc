@@ -162,7 +162,7 @@ std::string pytorch_class(std::string name) {
   return name;
 }
 
-std::string task_of_class(const ModelSource& source, const nn::Architecture& architecture) {
+std::string task_of_class(const ModelSource& source, const nn::Architecture& architecture, bool past) {
   const auto names = source.config->find("architectures");
   if (names == source.config->end() || !names->is_array() || names->empty() || !names->front().is_string())
     return "feature-extraction";
@@ -170,7 +170,7 @@ std::string task_of_class(const ModelSource& source, const nn::Architecture& arc
   for (const auto& entry : architecture.tasks) {
     if (entry.hf_class != wanted) continue;
     const std::string with_past = entry.task + std::string(kWithPast);
-    return architecture.find_task(with_past) != nullptr ? with_past : entry.task;
+    return past && architecture.find_task(with_past) != nullptr ? with_past : entry.task;
   }
   return "feature-extraction";
 }
@@ -208,13 +208,15 @@ ModelSource open_source(const MainExportOptions& options, const Log& log) {
   return source;
 }
 
-std::string select_task(const std::string& asked, const ModelSource& source,
+std::string select_task(const MainExportOptions& options, const ModelSource& source,
                         const nn::Architecture& architecture, const Log& log) {
+  const std::string& asked = options.task;
   std::vector<std::string> known = architecture.task_names();
   if (source.library == "sentence_transformers") known = {"feature-extraction"};
   if (asked == "auto") {
-    const std::string task = source.library == "sentence_transformers" ? "feature-extraction"
-                                                                       : task_of_class(source, architecture);
+    const std::string task = source.library == "sentence_transformers"
+                                 ? "feature-extraction"
+                                 : task_of_class(source, architecture, !options.monolith);
     const auto synonyms = task_synonyms(task);
     log.info(
         fmt::format("Automatic task detection to {}{}.", task,
@@ -222,6 +224,12 @@ std::string select_task(const std::string& asked, const ModelSource& source,
     return task;
   }
   std::string task = canonical_task(asked);
+  if (options.monolith && ends_with(task, kWithPast)) {
+    const std::string plain = task.substr(0, task.size() - kWithPast.size());
+    throw Error(ErrorCode::usage,
+                fmt::format("The task {} is not compatible with the --monolith argument", printable(task)))
+        .with_hint(fmt::format("`--task {} --monolith`, or `--task {}` without it", plain, task));
+  }
   if (std::find(known.begin(), known.end(), task) != known.end()) {
     const std::string with_past = task + std::string(kWithPast);
     if (std::find(known.begin(), known.end(), with_past) != known.end()) {

@@ -32,9 +32,10 @@ ModelSource open_source(const MainExportOptions& options, const Log& log);
 /// transformer with a head: exported as one of transformers'. Errors: Error{invalid_file}.
 bool is_cross_encoder(const std::filesystem::path& folder);
 
-/// The canonical task to export: `asked`, or with "auto" what the configuration says. Logs an automatic
-/// choice. Errors: Error{unsupported} that lists the tasks of the architecture.
-std::string select_task(const std::string& asked, const ModelSource& source,
+/// The canonical task to export: options.task, or with "auto" what the configuration says, without a cache if
+/// one file is asked for. Logs an automatic choice. Errors: Error{unsupported} that lists the tasks of the
+/// architecture, Error{usage} for a cache in one file.
+std::string select_task(const MainExportOptions& options, const ModelSource& source,
                         const nn::Architecture& architecture, const Log& log);
 
 }  // namespace ferry::exporter

@@ -89,11 +89,62 @@ std::vector<ReferenceRun> run_reference(const ir::Graph& graph, const std::vecto
   std::vector<ReferenceRun> runs;
   for (size_t i = 0; i < sizes.size(); ++i) {
     ReferenceRun run;
+    run.sizes = sizes[i];
     run.inputs = example_inputs(inputs, sizes[i], static_cast<uint32_t>(i));
     run.outputs = interpreter.run(run.inputs);
     runs.push_back(std::move(run));
   }
   return runs;
+}
+
+namespace {
+
+// The inputs that only the other branch looks at.
+void add_missing_inputs(ReferenceRun& run, const std::vector<nn::InputSpec>& inputs) {
+  std::vector<nn::InputSpec> missing;
+  AxisSizes sizes = run.sizes;
+  for (const auto& input : inputs) {
+    if (run.inputs.count(input.name) > 0) continue;
+    missing.push_back(input);
+    for (const auto& axis : input.axes) {
+      const auto* name = std::get_if<std::string>(&axis);
+      if (name == nullptr) continue;
+      for (const auto& term : nn::axis_terms(*name)) sizes.emplace(term, 1);
+    }
+  }
+  run.inputs.merge(example_inputs(missing, sizes, 0));
+}
+
+// A result that a branch does not give is there without elements.
+void add_missing_outputs(ReferenceRun& run, const ir::Graph& merged) {
+  for (const ir::Value* output : merged.outputs) {
+    if (run.outputs.count(output->name) > 0) continue;
+    Dims dims;
+    bool is_empty = false;
+    for (const ir::Dim& dim : *output->shape) {
+      dims.push_back(dim.constant().value_or(is_empty ? 1 : 0));
+      is_empty = is_empty || !dim.is_constant();
+    }
+    run.outputs.emplace(output->name, HostTensor::zeros(output->dtype, dims));
+  }
+}
+
+}  // namespace
+
+std::vector<ReferenceRun> merged_runs(std::vector<ReferenceRun> decoder, std::vector<ReferenceRun> with_past,
+                                      const std::vector<nn::InputSpec>& decoder_inputs,
+                                      const std::vector<nn::InputSpec>& with_past_inputs,
+                                      const ir::Graph& merged) {
+  const auto finish = [&](ReferenceRun& run, const std::vector<nn::InputSpec>& other, bool uses_cache) {
+    add_missing_inputs(run, other);
+    add_missing_outputs(run, merged);
+    run.inputs.emplace("use_cache_branch", HostTensor::boolean({1}, {uses_cache}));
+  };
+  for (ReferenceRun& run : decoder) finish(run, with_past_inputs, false);
+  for (ReferenceRun& run : with_past) finish(run, decoder_inputs, true);
+  decoder.insert(decoder.end(), std::make_move_iterator(with_past.begin()),
+                 std::make_move_iterator(with_past.end()));
+  return decoder;
 }
 
 Tolerance tolerance_for(DType dtype, std::optional<double> atol) {

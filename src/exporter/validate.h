@@ -13,6 +13,7 @@ namespace ferry::exporter {
 
 /// Inputs of one shape and what the reference computes for them.
 struct ReferenceRun {
+  AxisSizes sizes;
   TensorMap inputs;
   TensorMap outputs;
 };
@@ -20,6 +21,12 @@ struct ReferenceRun {
 /// Runs the reference on example inputs: of several shapes if the axes are dynamic, else of one.
 std::vector<ReferenceRun> run_reference(const ir::Graph& graph, const std::vector<nn::InputSpec>& inputs,
                                         const ShapeOptions& shapes, bool dynamic_axes);
+
+/// The runs of a decoder without and one with a cache as runs of the graph that merges them.
+std::vector<ReferenceRun> merged_runs(std::vector<ReferenceRun> decoder, std::vector<ReferenceRun> with_past,
+                                      const std::vector<nn::InputSpec>& decoder_inputs,
+                                      const std::vector<nn::InputSpec>& with_past_inputs,
+                                      const ir::Graph& merged);
 
 struct Tolerance {
   double absolute = 1e-4;

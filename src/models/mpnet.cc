@@ -1,10 +1,8 @@
 // MPNet: relative positions in buckets, one table for all layers, on top of RoBERTa's absolute ones.
 // Source: transformers 4.57.6, models/mpnet/modeling_mpnet.py.
-#include <algorithm>
-#include <cmath>
-
 #include "models/roberta.h"
 #include "models/text_encoders.h"
+#include "nn/relative_positions.h"
 
 namespace ferry::models::mpnet {
 using namespace nn;
@@ -27,19 +25,6 @@ struct MPNetConfig : bert::BertConfig {
     return {vocab_size, std::nullopt, max_position_embeddings - kPadding - 1};
   }
 };
-
-// The bucket of a key `distance` after its query, in the single precision of the source: where a logarithm
-// falls on a whole number, rounding decides.
-int64_t relative_position_bucket(int64_t distance) {
-  constexpr int64_t half = kBuckets / 2, exact = half / 2;
-  constexpr double max_distance = 128;
-  const int64_t side = distance > 0 ? half : 0;
-  const int64_t n = std::abs(distance);
-  if (n < exact) return side + n;
-  const float growth = std::log(static_cast<float>(n) / static_cast<float>(exact)) /
-                       static_cast<float>(std::log(max_distance / exact)) * static_cast<float>(half - exact);
-  return side + std::min(exact + static_cast<int64_t>(growth), half - 1);
-}
 
 struct MPNetSelfAttention : Module<MPNetConfig> {
   using Module::Module;
@@ -84,15 +69,9 @@ struct MPNetEncoder : Module<MPNetConfig> {
  private:
   [[nodiscard]] Tensor position_bias(const Tensor& length) const {  // -> [1, h, S, S]
     const auto named = at("relative_attention_bias").named();
-    const int64_t most = c.max_position_embeddings;
-    std::vector<int64_t> buckets;
-    for (int64_t distance = -most; distance <= most; ++distance)
-      buckets.push_back(relative_position_bucket(distance));
     const Tensor positions = op::range(op::scalar(length.graph(), int64_t{0}), length);
     const Tensor distance = op::unsqueeze(positions, {0}) - op::unsqueeze(positions, {1});  // [query, key]
-    const Tensor bucket =
-        op::gather(op::integers(length.graph(), buckets), op::add(distance, static_cast<double>(most)));
-    return op::unsqueeze(op::transpose(relative_attention_bias(bucket), {2, 0, 1}), {0});
+    return bucketed_bias(relative_attention_bias, distance, {.buckets = kBuckets});
   }
 };
 

@@ -10,6 +10,7 @@
 #include "models/distilbert.h"
 #include "models/image_encoders.h"
 #include "models/llama.h"
+#include "models/seq2seq.h"
 #include "models/text_encoders.h"
 
 namespace ferry::models {
@@ -48,6 +49,7 @@ Registry Registry::builtin() {
   registry.add(mobilenet_v2::arch());
   registry.add(modernbert::arch());
   registry.add(mpnet::arch());
+  registry.add(mt5::arch());
   registry.add(opt::arch());
   registry.add(phi3::arch());
   registry.add(phi::arch());
@@ -59,6 +61,7 @@ Registry Registry::builtin() {
   registry.add(segformer::arch());
   registry.add(siglip::arch());
   registry.add(swin::arch());
+  registry.add(t5::arch());
   registry.add(unispeech::arch());
   registry.add(unispeech_sat::arch());
   registry.add(vit::arch());

@@ -21,12 +21,13 @@ namespace ferry::nn {
 /// How example values for an input are made, for validation.
 struct Fill {
   enum class Kind {
-    ids,      ///< Whole numbers in [low, high).
+    ids,      ///< Whole numbers in [low, high); `marker` once in each row, if there is one.
     mask,     ///< 1 ... 1 0 ... 0: padding at the end of a row, of another length in each row.
     uniform,  ///< Numbers in [low, high).
     zeros,
   } kind = Kind::zeros;
   double low = 0, high = 1;
+  std::optional<int64_t> marker = std::nullopt;
 };
 
 /// One axis of an input: a name that stays symbolic, a sum of such ("past_sequence_length +
@@ -84,10 +85,17 @@ struct ModelPart {
   std::function<OutputAxes(const AnyConfig&)> output_axes = {};
 };
 
+/// The file of the merged decoders.
+inline constexpr const char* kMergedDecoder = "decoder_model_merged.onnx";
+
 struct TaskEntry {
   std::string task;      ///< Canonical, with -with-past where it applies.
   std::string hf_class;  ///< transformers' class: "BertForQuestionAnswering".
   std::vector<ModelPart> parts;
+  /// The one file that takes the place of several with --monolith.
+  std::optional<ModelPart> monolith = std::nullopt;
+  /// Whether the last two parts, a decoder without and one with a cache, are also written as one file.
+  bool merges_decoders = false;
 };
 
 struct Architecture {
@@ -182,6 +190,11 @@ class ArchBuilder {
       body<Body>("feature-extraction" + past, body_class);
       task<CausalLM>("text-generation" + past, lm_class);
     }
+    return *this;
+  }
+  /// A task that is made of more than one graph (nn/seq2seq.h).
+  ArchBuilder& add(TaskEntry entry) {
+    made_.tasks.push_back(std::move(entry));
     return *this;
   }
   operator Architecture() const { return made_; }  // NOLINT(google-explicit-constructor): the row itself.

@@ -21,28 +21,34 @@ Tensor zero(const Tensor& like) {
 
 }  // namespace
 
-Decoding::Decoding(const Inputs& in)
-    : in_(in), input_ids_(in["input_ids"]), attention_mask_(in["attention_mask"]) {
+Decoding::Decoding(const Inputs& in, Cache cache)
+    : in_(in), cache_(cache), input_ids_(in["input_ids"]), attention_mask_(in.find("attention_mask")) {
   const ir::NameScope named(input_ids_.graph(), kMaskScope);
-  const Tensor past = in.find("past_key_values.0.key");
+  const bool both = cache == Cache::tokens_and_encoder;
+  const Tensor past = in.find(both ? "past_key_values.0.decoder.key" : "past_key_values.0.key");
   past_length_ = past ? op::size_of(past, 2) : zero(input_ids_);
+}
+
+Tensor Decoding::total_length() const {
+  if (attention_mask_) return op::size_of(attention_mask_, 1);
+  const Tensor now = op::size_of(input_ids_, 1);
+  return past_length_.is_weight() ? now : past_length_ + now;
 }
 
 const Tensor& Decoding::position_ids() {
   if (!position_ids_) position_ids_ = in_.find("position_ids");
   if (!position_ids_) {
     const ir::NameScope named(input_ids_.graph(), "/position_ids");
-    const Tensor row = op::range(past_length_, op::size_of(attention_mask_, 1));
+    const Tensor row = op::range(past_length_, total_length());
     position_ids_ = op::expand(op::unsqueeze(row, {0}), op::shape_of(input_ids_, 0, 2));
   }
   return position_ids_;
 }
 
 Tensor Decoding::visible(const MaskOptions& options) const {
-  const Tensor total = op::size_of(attention_mask_, 1);
-  const Tensor key = op::range(zero(total), total);                                      // [T]
-  const Tensor query = op::unsqueeze(op::range(past_length_, total), {1});               // [S, 1]
-  const Tensor real = op::cast(op::unsqueeze(attention_mask_, {1, 2}), DType::boolean);  // [B, 1, 1, T]
+  const Tensor total = total_length();
+  const Tensor key = op::range(zero(total), total);                         // [T]
+  const Tensor query = op::unsqueeze(op::range(past_length_, total), {1});  // [S, 1]
   Tensor seen;
   const auto see = [&](const Tensor& more) { seen = seen ? op::emit("And", {seen, more}) : more; };
   if (!options.bidirectional) see(op::emit("LessOrEqual", {key, query}));
@@ -51,6 +57,11 @@ Tensor Decoding::visible(const MaskOptions& options) const {
     see(op::emit("Greater", {key, op::add(query, -window)}));
     if (options.bidirectional) see(op::emit("Less", {key, op::add(query, window)}));
   }
+  if (!attention_mask_) {
+    check_internal(static_cast<bool>(seen), "a mask that hides nothing");
+    return seen;
+  }
+  const Tensor real = op::cast(op::unsqueeze(attention_mask_, {1, 2}), DType::boolean);  // [B, 1, 1, T]
   if (seen) return op::emit("And", {seen, real});
   const Tensor dims = op::concat(
       {op::integers(total.graph(), {1, 1}), op::shape_of(input_ids_, 1, 2), op::integers(total.graph(), {1})},
@@ -85,9 +96,33 @@ Tensor Decoding::with_past(const std::string& which, const Tensor& now) {
 
 Tensor Decoding::attend(int64_t layer, const Tensor& query, const Tensor& key, const Tensor& value,
                         op::AttentionOptions options) {
-  const Tensor keys = with_past(fmt::format("{}.key", layer), key);
-  const Tensor values = with_past(fmt::format("{}.value", layer), value);
+  const char* owner = cache_ == Cache::tokens_and_encoder ? "decoder." : "";
+  const Tensor keys = with_past(fmt::format("{}.{}key", layer, owner), key);
+  const Tensor values = with_past(fmt::format("{}.{}value", layer, owner), value);
   if (!options.mask) options.mask = mask();
+  return merge_heads(op::attention(query, keys, values, options));
+}
+
+Tensor Decoding::encoder_mask(DType dtype) {
+  const Tensor attend = in_.find("encoder_attention_mask");
+  if (!encoder_mask_ && attend) {
+    const ir::NameScope named(attend.graph(), "/encoder_attention_mask");
+    encoder_mask_ = ferry::nn::additive_mask(attend, dtype);
+  }
+  return encoder_mask_;
+}
+
+Tensor Decoding::attend_encoder(int64_t layer, const Tensor& query, const Projection& key,
+                                const Projection& value, op::AttentionOptions options) {
+  const auto all = [&](const char* which, const Projection& project) {
+    const std::string name = fmt::format("{}.encoder.{}", layer, which);
+    if (const Tensor past = in_.find("past_key_values." + name)) return past;
+    const Tensor made = project(encoder_hidden_states());
+    if (cache_ == Cache::tokens_and_encoder) present_.emplace_back("present." + name, made);
+    return made;
+  };
+  const Tensor keys = all("key", key), values = all("value", value);
+  if (!options.mask) options.mask = encoder_mask(query.dtype());
   return merge_heads(op::attention(query, keys, values, options));
 }
 

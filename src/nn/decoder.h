@@ -1,6 +1,7 @@
 #pragma once
-// What decoder-only models share: their signature, the cache of keys and values, the masks, and the heads
-// that transformers has for all of them.
+// What decoders share: the cache of keys and values, attention over it and over an encoder's tokens, the
+// masks, and the heads that transformers has for decoder-only models.
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -20,32 +21,54 @@ struct MaskOptions {
   auto operator<=>(const MaskOptions&) const = default;
 };
 
+/// What the cache of a decoder holds.
+enum class Cache {
+  tokens,              ///< Its own tokens' keys and values: past_key_values.0.key, ...
+  tokens_and_encoder,  ///< Also those of the encoder's: past_key_values.0.decoder.key, .0.encoder.key, ...
+};
+
 /// One run of a decoder: new tokens, what the cache holds of the tokens before them, and who sees whom.
 ///
-/// Axes: B batch, S new tokens, P tokens in the cache (0 without one), T = P + S, h heads, k key-value heads,
-/// d head size.
+/// Axes: B batch, S new tokens, P tokens in the cache (0 without one), T = P + S, E tokens of the encoder,
+/// h heads, k key-value heads, d head size.
 class Decoding {
  public:
-  explicit Decoding(const Inputs& in);
+  explicit Decoding(const Inputs& in, Cache cache = Cache::tokens);
 
-  [[nodiscard]] const Tensor& input_ids() const { return input_ids_; }            ///< i64[B, S]
-  [[nodiscard]] const Tensor& attention_mask() const { return attention_mask_; }  ///< i64[B, T]
+  [[nodiscard]] const Tensor& input_ids() const { return input_ids_; }  ///< i64[B, S]
+  /// i64[B, T]; empty for a decoder that takes none: it has no padding.
+  [[nodiscard]] const Tensor& attention_mask() const { return attention_mask_; }
   /// P, a scalar i64.
   [[nodiscard]] const Tensor& past_length() const { return past_length_; }
   [[nodiscard]] bool has_position_ids() const { return static_cast<bool>(in_.find("position_ids")); }
   /// The input of that name, else P, P + 1, ... in every row: i64[B, S].
   [[nodiscard]] const Tensor& position_ids();
-  /// True where a query sees a key: bool[B, 1, S, T]. A query that sees nothing attends to nothing: its
-  /// result is 0. Source: transformers 4.57.6 masking_utils.py, as its scaled dot product attention reads it.
+  /// T, a scalar i64.
+  [[nodiscard]] Tensor total_length() const;
+  /// True where a query sees a key: bool[B, 1, S, T], without padding bool[S, T]. A query that sees nothing
+  /// attends to nothing: its result is 0. Source: transformers 4.57.6 masking_utils.py, as its scaled dot
+  /// product attention reads it.
   [[nodiscard]] Tensor mask(MaskOptions options = {});
-  /// 0 where a query sees a key, else the lowest number: [B, 1, S, T]. A query that sees nothing attends to
-  /// everything alike, as in the models that make their own masks.
+  /// 0 where a query sees a key, else the lowest number: [B, 1, S, T] or [S, T]. A query that sees nothing
+  /// attends to everything alike, as in the models that make their own masks.
   [[nodiscard]] Tensor additive_mask(DType dtype);
 
   /// Attention of the queries [B, h, S, d] over the cache of `layer` and the keys and values [B, k, S, d],
   /// which join the cache. -> [B, S, h * d]. Without a mask in the options, mask() is taken.
   Tensor attend(int64_t layer, const Tensor& query, const Tensor& key, const Tensor& value,
                 ir::op::AttentionOptions options = {});
+
+  /// [B, E, size] -> [B, k, E, d]
+  using Projection = std::function<Tensor(const Tensor&)>;
+  /// Attention of the queries [B, h, S, d] over the encoder's tokens: the keys and values of the cache of
+  /// `layer`, else those made from encoder_hidden_states, which join it. -> [B, S, h * d]. Without a mask in
+  /// the options, encoder_mask() is taken.
+  Tensor attend_encoder(int64_t layer, const Tensor& query, const Projection& key, const Projection& value,
+                        ir::op::AttentionOptions options = {});
+  /// The encoder's results, [B, E, size].
+  [[nodiscard]] const Tensor& encoder_hidden_states() const { return in_["encoder_hidden_states"]; }
+  /// 0 for the encoder's tokens, the lowest number for its padding: [B, 1, 1, E]; empty without padding.
+  [[nodiscard]] Tensor encoder_mask(DType dtype);
 
   /// `result` by that name, and the cache: present.0.key, present.0.value, ...
   [[nodiscard]] Outputs outputs(std::string name, const Tensor& result) const;
@@ -55,7 +78,8 @@ class Decoding {
   Tensor visible(const MaskOptions& options) const;
 
   Inputs in_;
-  Tensor input_ids_, attention_mask_, past_length_, position_ids_, additive_;
+  Cache cache_;
+  Tensor input_ids_, attention_mask_, past_length_, position_ids_, additive_, encoder_mask_;
   std::map<MaskOptions, Tensor> masks_;  // Layers share them.
   Outputs present_;
 };

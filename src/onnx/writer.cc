@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "onnx-ml.pb.h"
+#include "onnx/shared_weights.h"
 #include "onnx/tiles.h"
 #include "onnx/to_proto.h"
 
@@ -20,9 +21,6 @@ using Weights = WriteOptions::Weights;
 
 // Protobuf counts in 32-bit signed integers.
 constexpr uint64_t kProtobufLimit = (uint64_t{1} << 31) - 1;
-// Large tensors begin on a page, so that a runtime can map them.
-constexpr uint64_t kPage = 4096;
-constexpr uint64_t kSmallAlignment = 64;
 
 // Tags of length-delimited fields: number << 3 | 2.
 constexpr char kGraphTag = (7 << 3) | 2;        // ModelProto.graph
@@ -59,6 +57,7 @@ struct Initializer {
   Place place = Place::embedded;
   std::string header;
   uint64_t offset = 0;  // In the external file.
+  bool is_new = true;   // In a shared file.
 
   [[nodiscard]] uint64_t data_bytes() const { return value->weight->size_bytes(); }
   // Of the serialized TensorProto.
@@ -99,8 +98,8 @@ class Planner {
       out.push_back(std::move(next));
     }
     const bool automatic = options_.weights == Weights::automatic || options_.weights == Weights::in_place;
-    const bool external =
-        options_.weights == Weights::external || (automatic && embedded > options_.embed_limit);
+    const bool external = options_.weights == Weights::external || options_.weights == Weights::shared ||
+                          (automatic && embedded > options_.embed_limit);
     for (Initializer& initializer : out) place(initializer, external);
     return out;
   }
@@ -118,6 +117,19 @@ class Planner {
     return found->second;
   }
 
+  void place_externally(Initializer& initializer) {
+    const uint64_t bytes = initializer.data_bytes();
+    if (options_.shared != nullptr) {
+      const auto found = options_.shared->place(*initializer.value->weight);
+      initializer.offset = found.offset;
+      initializer.is_new = found.is_new;
+      if (found.is_new) external_bytes += bytes;
+    } else {
+      initializer.offset = aligned_offset(external_bytes, bytes);
+      external_bytes = initializer.offset + bytes;
+    }
+  }
+
   void place(Initializer& initializer, bool external) {
     const ir::Value& value = *initializer.value;
     ::onnx::TensorProto tensor;
@@ -127,10 +139,9 @@ class Planner {
       refer_to(tensor, *location_of(value), range->offset, range->length);
     } else if (external && initializer.data_bytes() >= options_.external_threshold) {
       initializer.place = Initializer::Place::external;
-      const uint64_t alignment = initializer.data_bytes() >= kPage ? kPage : kSmallAlignment;
-      initializer.offset = (external_bytes + alignment - 1) / alignment * alignment;
-      external_bytes = initializer.offset + initializer.data_bytes();
-      refer_to(tensor, options_.external_name, initializer.offset, initializer.data_bytes());
+      place_externally(initializer);
+      refer_to(tensor, options_.shared != nullptr ? options_.shared->name() : options_.external_name,
+               initializer.offset, initializer.data_bytes());
     }
     initializer.header = serialized(tensor);
   }
@@ -241,7 +252,7 @@ std::vector<Placement> write_frame(const ModelText& text, uint64_t graph,
     if (initializer.place == Initializer::Place::embedded) {
       append_field(framing.text(), kRawDataTag, weight.size_bytes());
       framing.payload(weight, placements);
-    } else if (initializer.place == Initializer::Place::external) {
+    } else if (initializer.place == Initializer::Place::external && initializer.is_new) {
       placements.push_back({&weight, external, initializer.offset});
     }
   }
@@ -275,15 +286,19 @@ WriteReport write_model(const ir::Graph& graph, const WritePaths& paths, const W
                      .nodes = graph.nodes().size(),
                      .initializers = initializers.size()};
   std::optional<OutputFile> external;
-  if (planner.external_bytes > 0) {
+  const OutputFile* beside = nullptr;
+  if (options.shared != nullptr && options.shared->bytes() > 0) {
+    beside = &options.shared->file();
+  } else if (planner.external_bytes > 0) {
     external.emplace(paths.external);
     external->reserve(planner.external_bytes);
     report.files.push_back(paths.external);
+    beside = &*external;
   }
   OutputFile model(paths.model);
   model.reserve(total);
   report.files.push_back(paths.model);
-  const auto placements = write_frame(text, inner, initializers, model, external ? &*external : nullptr);
+  const auto placements = write_frame(text, inner, initializers, model, beside);
   write_weights(placements, options.threads, options.log, options.progress);
   if (external) external->finish(options.sync);
   model.finish(options.sync);

@@ -12,6 +12,8 @@
 
 namespace ferry::onnx {
 
+class SharedWeights;
+
 /// The IR version that a model of this opset (ai.onnx) declares: 10, which nearly every runtime reads, unless
 /// the opset came with a later one.
 int ir_version_for(int opset);
@@ -32,12 +34,16 @@ struct WriteOptions {
     external,   ///< In one file beside it; weights below `external_threshold` bytes stay in the model's file.
     /// Weights that lie unmodified in a file of `locations` are referred to; others as automatic.
     in_place,
+    /// In the file of `shared`, which other models refer to as well; small ones stay in the model's file.
+    shared,
   };
   Weights weights = Weights::automatic;
   /// What the model calls the external file, relative to its own folder.
   std::string external_name = "model.onnx_data";
   /// For in_place: the file that weights are mapped from -> its name relative to the model's folder.
   std::map<std::filesystem::path, std::string> locations;
+  /// For shared: its finish() is the caller's, after the last model.
+  SharedWeights* shared = nullptr;
   uint64_t external_threshold = 1024;
   uint64_t embed_limit = 1'900'000'000;
 
@@ -56,7 +62,7 @@ struct WritePaths {
 
 struct WriteReport {
   uint64_t model_bytes = 0;
-  uint64_t external_bytes = 0;
+  uint64_t external_bytes = 0;  ///< Written beside the model; of a shared file, those that it lacked.
   uint64_t in_place_bytes = 0;
   size_t nodes = 0;
   size_t initializers = 0;

@@ -8,16 +8,17 @@
 #include <unordered_map>
 
 namespace ferry::passes {
-namespace {
 
 std::string content_key(const Weight& weight) {
-  constexpr uint64_t kSmall = 256;  // Bytes.
+  constexpr uint64_t kSmall = 4096;  // Bytes.
   if (weight.size_bytes() > kSmall || weight.size_bytes() == 0) return weight.key();
   const auto bytes = weight.bytes();
   std::string key = fmt::format("{}{}:", to_string(weight.dtype()), to_string(weight.dims()));
   key.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   return key;
 }
+
+namespace {
 
 size_t share_weights(ir::Graph& graph) {
   std::unordered_map<std::string, ir::Value*> known;

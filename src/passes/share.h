@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <string>
 
 #include "ir/graph.h"
 
@@ -9,5 +10,8 @@ namespace ferry::passes {
 /// content) and nodes that compute the same from the same inputs. Keeps: inputs, outputs and their names,
 /// numbers. Returns how many values were merged.
 size_t share(ir::Graph& graph);
+
+/// Weights of equal keys are equal: small ones are compared by content, others by expression.
+std::string content_key(const Weight& weight);
 
 }  // namespace ferry::passes

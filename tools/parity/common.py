@@ -100,7 +100,7 @@ class Golden:
         self.case = json.loads((folder / "case.json").read_text())
         self.task = self.case["task"]
         self.sentence = self.case.get("library") == "sentence_transformers"
-        io = load_file(folder / "io.safetensors")
+        io = load_file(folder / "io.safetensors") if (folder / "io.safetensors").exists() else {}
         runs = sorted({int(name.split("/")[0]) for name in io})
         part = lambda run, kind: {n.split("/")[2]: v for n, v in io.items() if n.startswith(f"{run}/{kind}/")}
         self.runs = [(part(run, "inputs"), part(run, "outputs")) for run in runs]

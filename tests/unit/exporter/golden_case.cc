@@ -29,6 +29,21 @@ std::vector<std::string> golden_case_names() {
   return out;
 }
 
+namespace {
+// Keys: "<run>/inputs/<name>", "<run>/outputs/<name>".
+std::vector<GoldenRun> load_runs(const fs::path& file) {
+  std::vector<GoldenRun> runs;
+  for (const auto& [key, weight] : open_checkpoint(file).state.tensors) {
+    const auto parts = split(key, '/');
+    const auto run = static_cast<size_t>(std::stoul(parts.at(0)));
+    if (runs.size() <= run) runs.resize(run + 1);
+    auto& side = parts.at(1) == "inputs" ? runs[run].inputs : runs[run].outputs;
+    side.emplace(parts.at(2), HostTensor::from_weight(weight));
+  }
+  return runs;
+}
+}  // namespace
+
 GoldenCase GoldenCase::load(const fs::path& folder) {
   GoldenCase out;
   out.folder = folder;
@@ -39,13 +54,12 @@ GoldenCase GoldenCase::load(const fs::path& folder) {
   out.library = meta.value("library", "transformers");
   out.atol = meta.value("atol", 1e-5);
   out.weights = meta.contains("weights") ? folder / meta.at("weights").get<std::string>() : folder;
-  // Keys: "<run>/inputs/<name>", "<run>/outputs/<name>".
-  for (const auto& [key, weight] : open_checkpoint(folder / "io.safetensors").state.tensors) {
-    const auto parts = split(key, '/');
-    const auto run = static_cast<size_t>(std::stoul(parts.at(0)));
-    if (out.runs.size() <= run) out.runs.resize(run + 1);
-    auto& side = parts.at(1) == "inputs" ? out.runs[run].inputs : out.runs[run].outputs;
-    side.emplace(parts.at(2), HostTensor::from_weight(weight));
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string file = entry.path().filename().string();
+    if (!starts_with(file, "io") || entry.path().extension() != ".safetensors") continue;
+    // io.safetensors, io-encoder_model.safetensors
+    const std::string stem = entry.path().stem().string();
+    out.runs[(stem == "io" ? "model" : stem.substr(3)) + ".onnx"] = load_runs(entry.path());
   }
   return out;
 }

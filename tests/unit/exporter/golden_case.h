@@ -22,7 +22,7 @@ struct GoldenCase {
   std::string name, model_type, task, library;
   double atol = 1e-5;
   std::filesystem::path weights;  ///< The file, or the folder if the case has weights of its own.
-  std::vector<GoldenRun> runs;
+  std::map<std::string, std::vector<GoldenRun>, std::less<>> runs;  ///< By file: "model.onnx".
 
   static GoldenCase load(const std::filesystem::path& folder);
   /// The graphs of the case, freshly built.

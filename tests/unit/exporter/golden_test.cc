@@ -7,6 +7,7 @@
 
 #include "exporter/build_model.h"
 #include "exporter/example_inputs.h"
+#include "exporter/validate.h"
 #include "golden_case.h"
 #include "models/registry.h"
 #include "onnx/writer.h"
@@ -20,53 +21,116 @@ namespace fs = std::filesystem;
 
 class Golden : public ::testing::TestWithParam<std::string> {};
 
-// The golden cases of one file, model.onnx: what a part is run on.
-void check_runs(const GoldenCase& golden, double atol, const std::string& what,
-                const std::function<TensorMap(const TensorMap&)>& run) {
-  for (size_t i = 0; i < golden.runs.size(); ++i) {
-    const TensorMap outputs = run(golden.runs[i].inputs);
-    EXPECT_EQ(outputs.size(), golden.runs[i].outputs.size());
-    for (const auto& [name, expected] : golden.runs[i].outputs) {
-      ASSERT_TRUE(outputs.count(name)) << name;
+using Run = std::function<TensorMap(const TensorMap&)>;
+
+void check_runs(const std::vector<GoldenRun>& runs, double atol, const std::string& what, const Run& run) {
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const TensorMap outputs = run(runs[i].inputs);
+    EXPECT_EQ(outputs.size(), runs[i].outputs.size()) << what;
+    for (const auto& [name, expected] : runs[i].outputs) {
+      ASSERT_TRUE(outputs.count(name)) << what << ": " << name;
       EXPECT_EQ(mismatch(expected, outputs.at(name), atol), "")
           << what << ", run " << i << ", output " << name;
     }
   }
 }
 
+// The inputs that the graph has: a decoder without a mask of its encoder gets none.
+TensorMap taken(const TensorMap& inputs, const std::vector<std::string>& names) {
+  TensorMap out;
+  for (const auto& name : names) out.emplace(name, inputs.at(name));
+  return out;
+}
+
+// The graph as a user has it: written, opened and optimized by ONNX Runtime.
+class Written {
+ public:
+  Written(const ir::Graph& graph, const std::string& name) : folder_(fs::path(::testing::TempDir()) / name) {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    onnx::WriteOptions writing;
+    writing.sync = false;
+    onnx::write_model(graph, {folder_ / "model.onnx", folder_ / "model.onnx_data"}, writing);
+    static const auto runtime = ort::Runtime::open({});
+    session_.emplace(runtime, folder_ / "model.onnx");
+  }
+  ~Written() { fs::remove_all(folder_); }
+  Written(const Written&) = delete;
+  Written& operator=(const Written&) = delete;
+
+  TensorMap operator()(const TensorMap& inputs) const {
+    std::vector<std::string> names;
+    for (const auto& declared : session_->inputs()) names.push_back(declared.name);
+    auto results = session_->run(taken(inputs, names));
+    TensorMap out;
+    for (size_t i = 0; i < results.size(); ++i)
+      out.emplace(session_->outputs()[i].name, std::move(results[i]));
+    return out;
+  }
+
+ private:
+  fs::path folder_;
+  std::optional<ort::Session> session_;
+};
+
 TEST_P(Golden, InterpreterEqualsTransformers) {
   const GoldenCase golden = GoldenCase::load(golden_folder() / GetParam());
-  auto parts = golden.build();
-  ASSERT_EQ(parts.size(), 1u);
-  const reference::Interpreter interpreter(parts[0].graph);
-  check_runs(golden, golden.atol, "interpreter",
-             [&](const TensorMap& inputs) { return interpreter.run(inputs); });
+  const auto parts = golden.build();
+  ASSERT_EQ(parts.size(), golden.runs.size());
+  for (const auto& part : parts) {
+    const reference::Interpreter interpreter(part.graph);
+    std::vector<std::string> names;
+    for (const auto& input : part.inputs) names.push_back(input.name);
+    check_runs(golden.runs.at(part.file), golden.atol, "interpreter, " + part.file,
+               [&](const TensorMap& inputs) { return interpreter.run(taken(inputs, names)); });
+  }
+}
+
+std::vector<exporter::ReferenceRun> as_references(const std::vector<GoldenRun>& runs,
+                                                  const std::vector<nn::InputSpec>& specs) {
+  std::vector<exporter::ReferenceRun> out;
+  for (const GoldenRun& run : runs) {
+    exporter::ReferenceRun reference{{}, {}, run.outputs};
+    for (const auto& spec : specs) {
+      const HostTensor& value = run.inputs.at(spec.name);
+      reference.inputs.emplace(spec.name, value);
+      for (size_t i = 0; i < spec.axes.size(); ++i) {
+        if (const auto* axis = std::get_if<std::string>(&spec.axes[i]))
+          reference.sizes[*axis] = value.dims[i];
+      }
+    }
+    out.push_back(std::move(reference));
+  }
+  return out;
+}
+
+// The merged decoders: the runs of both, each with its branch.
+void check_merged(const GoldenCase& golden, std::vector<exporter::BuiltPart>& parts, int opset) {
+  const auto decoder = parts[parts.size() - 2].inputs, with_past = parts.back().inputs;
+  const auto merged = exporter::merge_last_two(parts);
+  const auto references =
+      exporter::merged_runs(as_references(golden.runs.at("decoder_model.onnx"), decoder),
+                            as_references(golden.runs.at("decoder_with_past_model.onnx"), with_past), decoder,
+                            with_past, merged.graph);
+  std::vector<GoldenRun> runs;
+  for (const auto& reference : references) runs.push_back({reference.inputs, reference.outputs});
+  const Written run(merged.graph, fmt::format("golden-{}-{}-merged", golden.name, opset));
+  check_runs(runs, golden.atol, "merged", std::cref(run));
 }
 
 TEST_P(Golden, OnnxRuntimeEqualsTransformersAtEveryOpset) {
   const GoldenCase golden = GoldenCase::load(golden_folder() / GetParam());
-  const auto runtime = ort::Runtime::open({});
   for (const int opset : {13, 17, 18, 21, 23, 24}) {
     auto parts = golden.build();
-    passes::PipelineOptions options;
-    options.opset = opset;
-    passes::run_pipeline(parts[0].graph, options);
-    const fs::path folder = fs::path(::testing::TempDir()) / fmt::format("golden-{}-{}", golden.name, opset);
-    fs::remove_all(folder);
-    fs::create_directories(folder);
-    onnx::WriteOptions writing;
-    writing.sync = false;
-    onnx::write_model(parts[0].graph, {folder / "model.onnx", folder / "model.onnx_data"}, writing);
-    // Optimized as a user would run it.
-    const ort::Session session(runtime, folder / "model.onnx");
-    check_runs(golden, golden.atol, fmt::format("opset {}", opset), [&](const TensorMap& inputs) {
-      TensorMap out;
-      auto results = session.run(inputs);
-      for (size_t i = 0; i < results.size(); ++i)
-        out.emplace(session.outputs()[i].name, std::move(results[i]));
-      return out;
-    });
-    fs::remove_all(folder);
+    for (auto& part : parts) {
+      passes::PipelineOptions options;
+      options.opset = opset;
+      passes::run_pipeline(part.graph, options);
+      const Written run(part.graph, fmt::format("golden-{}-{}", golden.name, opset));
+      check_runs(golden.runs.at(part.file), golden.atol, fmt::format("opset {}, {}", opset, part.file),
+                 std::cref(run));
+    }
+    if (golden.runs.count("decoder_with_past_model.onnx")) check_merged(golden, parts, opset);
   }
 }
 
@@ -120,7 +184,8 @@ TEST(GoldenCases, CoverEveryRegisteredArchitectureAndTask) {
   for (const auto& name : golden_case_names()) {
     const GoldenCase golden = GoldenCase::load(golden_folder() / name);
     covered.emplace(golden.model_type, golden.task);
-    EXPECT_GE(golden.runs.size(), 2u) << name << " has fewer than two shapes";
+    for (const auto& [file, runs] : golden.runs)
+      EXPECT_GE(runs.size(), 2u) << name << ": " << file << " has fewer than two shapes";
   }
   const auto registry = models::Registry::builtin();
   for (const auto& type : registry.model_types()) {

@@ -1,0 +1,12 @@
+#pragma once
+// The rows of the encoders with decoders.
+#include "nn/architecture.h"
+
+namespace ferry::models {
+
+// clang-format off
+namespace mt5 { nn::Architecture arch(); }
+namespace t5 { nn::Architecture arch(); }
+// clang-format on
+
+}  // namespace ferry::models
