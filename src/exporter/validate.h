@@ -13,9 +13,9 @@ namespace ferry::exporter {
 
 /// Inputs of one shape and what the reference computes for them.
 struct ReferenceRun {
-  AxisSizes sizes;
   TensorMap inputs;
   TensorMap outputs;
+  AxisSizes sizes = {};
 };
 
 /// Runs the reference on example inputs: of several shapes if the axes are dynamic, else of one.

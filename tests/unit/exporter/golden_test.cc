@@ -90,7 +90,7 @@ std::vector<exporter::ReferenceRun> as_references(const std::vector<GoldenRun>& 
                                                   const std::vector<nn::InputSpec>& specs) {
   std::vector<exporter::ReferenceRun> out;
   for (const GoldenRun& run : runs) {
-    exporter::ReferenceRun reference{{}, {}, run.outputs};
+    exporter::ReferenceRun reference{{}, run.outputs};
     for (const auto& spec : specs) {
       const HostTensor& value = run.inputs.at(spec.name);
       reference.inputs.emplace(spec.name, value);
