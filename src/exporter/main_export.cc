@@ -184,7 +184,29 @@ struct Exporter {
     auto wanted = exporter::optimize_options(*optimization, {});
     pipeline.evaluate = std::move(wanted.evaluate);
     pipeline.gelu_approximation = wanted.gelu_approximation;
+    pipeline.fuse = wanted.transformers ? wanted.fuse : std::nullopt;
+    if (pipeline.fuse) {
+      pipeline.fuse->max_positions = max_positions();
+      pipeline.fuse->packed_qkv = pipeline.fuse->packed_qkv && !in_place();
+    }
     if (wanted.fp16) pipeline.fp16 = std::move(wanted.fp16_options);
+  }
+
+  // ONNX Runtime's GroupQueryAttention takes several new tokens on a past in batches of one row alone.
+  [[nodiscard]] ShapeOptions example_shapes() const {
+    ShapeOptions shapes = options.shapes;
+    if (optimization && optimization->optimization_level > 1 && options.dynamic_axes &&
+        ends_with(report.task, kWithPast))
+      shapes.batch_size = 1;
+    return shapes;
+  }
+
+  // The longest text that the configuration knows, 0 if it names none: of the fused form's tables of angles.
+  [[nodiscard]] int64_t max_positions() const {
+    constexpr int64_t kLongest = 1 << 20;
+    const auto found = source.config->find("max_position_embeddings");
+    if (found == source.config->end() || !found->is_number_integer()) return 0;
+    return std::clamp<int64_t>(found->get<int64_t>(), 0, kLongest);
   }
 
   // Of the weights, as config.json has it.
@@ -226,7 +248,7 @@ struct Exporter {
     set_optimization(pipeline);
     std::vector<exporter::ReferenceRun> reference;
     if (validates())
-      reference = exporter::run_reference(part.graph, part.inputs, options.shapes, options.dynamic_axes);
+      reference = exporter::run_reference(part.graph, part.inputs, example_shapes(), options.dynamic_axes);
     passes::run_pipeline(part.graph, pipeline);
     if (options.dynamic_axes) exporter::name_axes(part);
     write(part, reference, place);

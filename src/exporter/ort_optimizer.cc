@@ -215,6 +215,19 @@ std::vector<fs::path> onnx_files(const fs::path& folder) {
 
 namespace exporter {
 
+passes::FuseOptions fuse_options(const OptimizationConfig& config) {
+  passes::FuseOptions out;
+  out.gelu = !config.disable_gelu_fusion;
+  out.bias_gelu = !config.disable_bias_gelu_fusion;
+  out.layer_norm = !config.disable_layer_norm_fusion;
+  out.skip_layer_norm = !config.disable_skip_layer_norm_fusion;
+  out.bias_skip_layer_norm = !config.disable_bias_skip_layer_norm_fusion;
+  out.attention = !config.disable_attention_fusion;
+  out.rotary_embeddings = !config.disable_rotary_embeddings;
+  out.packed_qkv = !config.disable_packed_qkv;
+  return out;
+}
+
 passes::OptimizeOptions optimize_options(const OptimizationConfig& config,
                                          const std::set<std::string, std::less<>>& keep_fp32) {
   passes::OptimizeOptions out;
@@ -223,6 +236,9 @@ passes::OptimizeOptions optimize_options(const OptimizationConfig& config,
   out.raise.activation = !config.disable_gelu_fusion;
   out.raise.rotary = !config.disable_rotary_embeddings;
   out.raise.attention = !config.disable_attention_fusion;
+  // Half precision stays with ONNX's own operators: ONNX Runtime's CPU provider has most of its own in f32
+  // alone.
+  if (out.transformers && !config.fp16) out.fuse = fuse_options(config);
   out.gelu_approximation = config.enable_gelu_approximation;
   out.fp16 = config.fp16;
   out.fp16_options.keep_operators = passes::fp16_kept_operators();

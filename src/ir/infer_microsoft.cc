@@ -39,7 +39,62 @@ void matmul_nbits(Inference& in) {
   in.set(0, dtype, out);
 }
 
+// A cache [B, heads, P, size] with `length` tokens more.
+void set_present(Inference& in, size_t past_input, size_t output, const Shape& fresh) {
+  const DType dtype = in.input(0).dtype;
+  Shape out = fresh;
+  if (in.has_input(past_input)) {
+    if (!in.input(past_input).shape) return in.set(output, dtype);
+    const Shape& past = in.shape(past_input);
+    in.require(past.size() == 4, "a cache is [batch, heads, length, size]");
+    in.same(past[1], fresh[1], "the heads of the cache and of the new tokens differ");
+    in.same(past[3], fresh[3], "the head sizes of the cache and of the new tokens differ");
+    out[2] = past[2] + fresh[2];
+  }
+  in.set(output, dtype, out);
+}
+
+Dim parted(Inference& in, const Dim& width, int64_t parts) {
+  in.require(parts > 0, "the numbers of heads are positive");
+  const auto part = width.divide_exactly(Dim(parts));
+  in.require(part.has_value() || !in.strict(), "the heads do not divide the width");
+  return part.value_or(width.floor_div(parts));
+}
+
+void group_query_attention(Inference& in) {
+  const DType dtype = in.input(0).dtype;
+  for (const size_t output : {0u, 1u, 2u}) in.set(output, dtype);
+  if (!in.input(0).shape) return;
+  const Shape& query = in.shape(0);
+  in.require(query.size() == 3, "queries are [batch, length, width]");
+  const int64_t heads = in.node().get("num_heads", int64_t{0});
+  const int64_t kv_heads = in.node().get("kv_num_heads", int64_t{0});
+  const Dim size = parted(in, query[2], in.has_input(1) ? heads : heads + 2 * kv_heads);
+  in.set(0, dtype, Shape{query[0], query[1], size * Dim(heads)});
+  const Shape fresh = {query[0], kv_heads, query[1], size};
+  set_present(in, 3, 1, fresh);
+  set_present(in, 4, 2, fresh);
+}
+
+void multi_head_attention(Inference& in) {
+  const DType dtype = in.input(0).dtype;
+  for (const size_t output : {0u, 1u, 2u}) in.set(output, dtype);
+  if (!in.has_input(1) || !in.has_input(2) || !in.ranks_known(3)) return;
+  const Shape &query = in.shape(0), &key = in.shape(1), &value = in.shape(2);
+  if (query.size() != 3 || key.size() != 3 || value.size() != 3) return;
+  in.same(query[2], key[2], "queries and keys differ in width");
+  in.same(key[1], value[1], "keys and values differ in length");
+  const int64_t heads = in.node().get("num_heads", int64_t{0});
+  in.set(0, dtype, Shape{query[0], query[1], value[2]});
+  set_present(in, 6, 1, {key[0], heads, key[1], parted(in, key[2], heads)});
+  set_present(in, 7, 2, {key[0], heads, key[1], parted(in, value[2], heads)});
+}
+
 constexpr OpDef kOps[] = {
+    {"Gelu", like_first, kMicrosoftDomain},
+    {"SimplifiedLayerNormalization", like_first},
+    {"GroupQueryAttention", group_query_attention, kMicrosoftDomain},
+    {"MultiHeadAttention", multi_head_attention, kMicrosoftDomain},
     {"BiasGelu", like_first, kMicrosoftDomain},
     {"FastGelu", like_first, kMicrosoftDomain},
     {"QuickGelu", like_first, kMicrosoftDomain},

@@ -50,6 +50,9 @@ OptimizeReport optimize(ir::Graph& graph, const OptimizeOptions& options) {
     clean(graph, options.evaluate);
   }
   if (options.gelu_approximation) approximate_gelu(graph);
+  if (options.transformers && options.fuse) {
+    for (const auto& [op_type, number] : fuse(graph, *options.fuse)) report.found[op_type] += number;
+  }
   if (options.fp16) report.fp16 = to_fp16(graph, options.fp16_options);
   legalize(graph, std::max(own, options.oldest_opset));
   clean(graph, options.evaluate);

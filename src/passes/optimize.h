@@ -1,11 +1,13 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "passes/fold.h"
 #include "passes/fp16.h"
+#include "passes/fuse.h"
 #include "passes/raise.h"
 
 namespace ferry::passes {
@@ -13,7 +15,8 @@ namespace ferry::passes {
 struct OptimizeOptions {
   bool transformers = true;  ///< Raise to high-level operators and fuse those.
   RaiseOptions raise;
-  bool gelu_approximation = false;  ///< Gelu by the error function becomes the one by tanh.
+  std::optional<FuseOptions> fuse = {};  ///< To ONNX Runtime's own operators, after raising.
+  bool gelu_approximation = false;       ///< Gelu by the error function becomes the one by tanh.
   bool fp16 = false;
   Fp16Options fp16_options;
   int oldest_opset = 18;         ///< The result is of this opset, or of the graph's own if that is newer.

@@ -2,6 +2,7 @@
 
 #include "passes/batch_norm.h"
 #include "passes/fold.h"
+#include "passes/fuse.h"
 #include "passes/in_place.h"
 #include "passes/legalize.h"
 #include "passes/optimize.h"
@@ -21,6 +22,7 @@ void run_pipeline(ir::Graph& graph, const PipelineOptions& options) {
   step("fold_batch_norms", options.constant_folding && !options.in_place, [&] { fold_batch_norms(graph); });
   step("share", true, [&] { share(graph); });
   step("approximate_gelu", options.gelu_approximation, [&] { approximate_gelu(graph); });
+  step("fuse", options.fuse.has_value(), [&] { fuse(graph, *options.fuse); });
   step("fp16", options.fp16.has_value(), [&] { (void)to_fp16(graph, *options.fp16); });
   step("legalize", true, [&] { legalize(graph, options.opset); });
   step("simplify", true, [&] { simplify(graph); });

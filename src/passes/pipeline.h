@@ -9,6 +9,7 @@
 #include "ir/graph.h"
 #include "passes/fold.h"
 #include "passes/fp16.h"
+#include "passes/fuse.h"
 
 namespace ferry::passes {
 
@@ -19,6 +20,7 @@ struct PipelineOptions {
   Evaluator evaluate = nullptr;                  ///< Of constants; nothing: those that move weights alone.
   bool gelu_approximation = false;               ///< Gelu by the error function becomes the one by tanh.
   std::optional<Fp16Options> fp16 = {};          ///< From f32 to half precision.
+  std::optional<FuseOptions> fuse = {};          ///< To ONNX Runtime's own operators.
   std::set<std::string, std::less<>> skip = {};  ///< Passes to leave out, by name.
   /// Called after each pass with its name.
   std::function<void(std::string_view, const ir::Graph&)> after = nullptr;

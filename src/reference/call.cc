@@ -16,12 +16,17 @@ using Table = std::unordered_map<std::string, Function>;
 
 Table make_table() {
   Table table;
-  for (const auto ops :
-       {unary_ops(),         binary_ops(),      cast_ops(),          shape_ops(),       index_ops(),
-        pad_ops(),           matrix_ops(),      einsum_ops(),        attention_ops(),   rotary_ops(),
-        reduction_ops(),     selection_ops(),   normalization_ops(), convolution_ops(), pooling_ops(),
-        resize_ops(),        grid_sample_ops(), control_ops(),       microsoft_ops(),   quantization_ops(),
-        integer_matrix_ops()}) {
+  for (const auto ops : {unary_ops(),          binary_ops(),
+                         cast_ops(),           shape_ops(),
+                         index_ops(),          pad_ops(),
+                         matrix_ops(),         einsum_ops(),
+                         attention_ops(),      rotary_ops(),
+                         reduction_ops(),      selection_ops(),
+                         normalization_ops(),  convolution_ops(),
+                         pooling_ops(),        resize_ops(),
+                         grid_sample_ops(),    control_ops(),
+                         microsoft_ops(),      quantization_ops(),
+                         integer_matrix_ops(), microsoft_attention_ops()}) {
     for (const Op& op : ops) {
       const bool added = table.emplace(fmt::format("{}:{}", op.domain, op.op_type), op.function).second;
       check_internal(added, fmt::format("{} is implemented twice", op.op_type));

@@ -115,5 +115,6 @@ std::span<const Op> control_ops();
 std::span<const Op> microsoft_ops();
 std::span<const Op> quantization_ops();
 std::span<const Op> integer_matrix_ops();
+std::span<const Op> microsoft_attention_ops();
 
 }  // namespace ferry::reference

@@ -19,6 +19,10 @@ Tensor sum_of(const Call& call, const Tensor& a, const Tensor& b) {
   return combined<float, float, float>(call, a, b, [](float x, float y) { return x + y; });
 }
 
+void gelu(Call& call) {
+  call.set(0, mapped<float, float>(call.input(0), erf_gelu));
+}
+
 void bias_gelu(Call& call) {
   call.set(0, mapped<float, float>(sum_of(call, call.input(0), call.input(1)), erf_gelu));
 }
@@ -194,6 +198,7 @@ void matmul_nbits(Call& call) {
 }
 
 constexpr Op kOps[] = {
+    {"Gelu", gelu, ir::kMicrosoftDomain},
     {"BiasGelu", bias_gelu, ir::kMicrosoftDomain},
     {"FastGelu", fast_gelu, ir::kMicrosoftDomain},
     {"QuickGelu", quick_gelu, ir::kMicrosoftDomain},

@@ -165,8 +165,10 @@ void group_norm(Call& call) {
 }
 
 constexpr Op kOps[] = {
-    {"LayerNormalization", layer_norm}, {"RMSNormalization", rms_norm},
-    {"BatchNormalization", batch_norm}, {"InstanceNormalization", instance_norm},
+    {"LayerNormalization", layer_norm},         {"RMSNormalization", rms_norm},
+    {"SimplifiedLayerNormalization", rms_norm},  // ONNX Runtime's, in ONNX's own domain.
+
+    {"BatchNormalization", batch_norm},         {"InstanceNormalization", instance_norm},
     {"GroupNormalization", group_norm},
 };
 

@@ -276,8 +276,23 @@ def config_of_transformers_5(config: dict) -> dict:
     return config
 
 
+def fused_cases() -> list[Case]:
+    """Heads of a size that GroupQueryAttention takes: what the fused form turns, windows and caps inside it."""
+    what = "heads of a size that fused attention takes"
+    runs = [(1, 0, 4), (3, 0, 9), (2, 9, 1), (1, 5, 3)]
+    size = {"head_dim": 8}
+    return [
+        variant("llama/fused", what, size, own=True, runs=runs),
+        variant("mistral/fused", f"{what}, a window", size, own=True, runs=runs),
+        variant("qwen2/fused", f"{what}, biases, a window in one layer", {"hidden_size": 32}, own=True, runs=runs),
+        variant("qwen3/fused", f"{what}, norms of queries and keys", size, own=True, runs=runs),
+        variant("gemma2/fused", f"{what}, caps, windows", size, own=True, runs=runs),
+        variant("phi3/fused", f"{what}, packed weights", {"hidden_size": 32}, own=True, runs=runs),
+    ]  # fmt: skip
+
+
 def all_cases() -> list[Case]:
-    cases = base_cases() + gpt2_cases() + llama_cases() + window_cases() + gemma_cases() + phi_cases() + other_cases()
+    cases = base_cases() + gpt2_cases() + llama_cases() + window_cases() + gemma_cases() + phi_cases() + other_cases() + fused_cases()
     assert len({case.name for case in cases}) == len(cases)
     return cases
 

@@ -134,12 +134,65 @@ TEST_P(Golden, OnnxRuntimeEqualsTransformersAtEveryOpset) {
   }
 }
 
+bool has_node(const ir::Graph& graph, std::string_view op_type) {
+  return std::any_of(graph.nodes().begin(), graph.nodes().end(),
+                     [&](const auto& node) { return node->op_type == op_type; });
+}
+
+// ONNX Runtime's GroupQueryAttention takes several new tokens on a past in batches of one row alone.
+std::vector<GoldenRun> without_chunks_of_batches(std::vector<GoldenRun> runs) {
+  std::erase_if(runs, [](const GoldenRun& run) {
+    const auto past = run.inputs.find("past_key_values.0.key");
+    const Dims& ids = run.inputs.at("input_ids").dims;
+    return past != run.inputs.end() && past->second.dims[2] > 0 && ids[0] > 1 && ids[1] > 1;
+  });
+  return runs;
+}
+
+// ONNX Runtime's own operators in the place of what they stand for: in the interpreter and in ONNX Runtime.
+TEST_P(Golden, FusedEqualsTransformers) {
+  const GoldenCase golden = GoldenCase::load(golden_folder() / GetParam());
+  const double atol = std::max(golden.atol, 1e-4);
+  for (auto& part : golden.build()) {
+    passes::PipelineOptions options;
+    options.fuse = passes::FuseOptions{.max_positions = 64};
+    passes::run_pipeline(part.graph, options);
+    const auto& runs = golden.runs.at(part.file);
+    const reference::Interpreter interpreter(part.graph);
+    std::vector<std::string> names;
+    for (const auto& input : part.inputs) names.push_back(input.name);
+    check_runs(runs, atol, "fused, interpreter, " + part.file,
+               [&](const TensorMap& inputs) { return interpreter.run(taken(inputs, names)); });
+    const Written run(part.graph, fmt::format("golden-{}-fused", golden.name));
+    const bool grouped = has_node(part.graph, "GroupQueryAttention");
+    check_runs(grouped ? without_chunks_of_batches(runs) : runs, atol, "fused, " + part.file, std::cref(run));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Golden, ::testing::ValuesIn(golden_case_names()), [](const auto& instance) {
   std::string name = instance.param;
   std::replace_if(
       name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
   return name;
 });
+
+TEST(Fused, TakesWhatTheDefinitionSays) {
+  const auto fused = [](const std::string& name) {
+    auto parts = GoldenCase::load(golden_folder() / name).build();
+    return passes::fuse(parts[0].graph, {.max_positions = 64});
+  };
+  using Counts = std::map<std::string, size_t>;
+  EXPECT_EQ(fused("llama-text-generation-with-past-fused"),
+            (Counts{{"GroupQueryAttention", 2},
+                    {"QuickGelu", 2},
+                    {"RotaryEmbedding", 4},
+                    {"SimplifiedLayerNormalization", 1},
+                    {"SkipSimplifiedLayerNormalization", 4}}));
+  EXPECT_EQ(fused("bert-fill-mask"),
+            (Counts{{"BiasGelu", 3}, {"MultiHeadAttention", 2}, {"SkipLayerNormalization", 4}}));
+  EXPECT_EQ(fused("gpt2-text-generation-with-past"),
+            (Counts{{"FastGelu", 2}, {"GroupQueryAttention", 2}, {"SkipLayerNormalization", 5}}));
+}
 
 TEST(Signatures, FramesAreNamedAsOptimumNamesThem) {
   const auto axes = [](const std::string& name) {
