@@ -247,6 +247,7 @@ struct Exporter {
     pipeline.in_place = in_place();
     set_optimization(pipeline);
     std::vector<exporter::ReferenceRun> reference;
+    if (pipeline.fp16) passes::clamp_numbers(part.graph);
     if (validates())
       reference = exporter::run_reference(part.graph, part.inputs, example_shapes(), options.dynamic_axes);
     passes::run_pipeline(part.graph, pipeline);

@@ -18,7 +18,6 @@ using ir::Value;
 
 constexpr float kLargest = 65504.0f;       // Of f16.
 constexpr float kSmallest = 5.960464e-8f;  // Above 0.
-constexpr float kBeyond = 16384.0f;
 
 float largest_magnitude(const Weight& weight) {
   constexpr uint64_t kTile = 1 << 18;
@@ -36,7 +35,7 @@ float largest_magnitude(const Weight& weight) {
 }
 
 float into_range(float value) {
-  if (std::isfinite(value) && std::abs(value) > kLargest) return std::copysign(kBeyond, value);
+  if (std::isfinite(value) && std::abs(value) > kLargest) return std::copysign(kLargest, value);
   if (value != 0 && std::abs(value) < kSmallest) return std::copysign(kSmallest, value);
   return value;
 }
@@ -233,6 +232,15 @@ const std::set<std::string, std::less<>>& fp16_kept_operators() {
       "RandomNormalLike", "Multinomial", "EyeLike", "DynamicQuantizeLinear", "QuantizeLinear",
       "DequantizeLinear", "DFT", "STFT", "MelWeightMatrix", "GridSample"};
   return kept;
+}
+
+void clamp_numbers(Graph& graph) {
+  for (Value* value : graph.used_weights()) {
+    if (value->dtype != DType::f32 || value->weight->count() != 1) continue;
+    const float number = value->weight->as_f32()[0];
+    if (into_range(number) != number)
+      value->weight = Weight::from_f32(value->weight->dims(), std::vector{into_range(number)});
+  }
 }
 
 Fp16Report to_fp16(Graph& graph, const Fp16Options& options) {

@@ -24,11 +24,16 @@ struct Fp16Report {
 /// The operators that ONNX Runtime's converter keeps in f32, and those whose results f16 cannot hold.
 const std::set<std::string, std::less<>>& fp16_kept_operators();
 
+/// Single numbers beyond f16 (the minimum of a mask) become +-65504, those too small for it stay above 0:
+/// to_fp16 does the same. Apart, for a reference in f32 that an f16 graph can be compared with: what rows of
+/// an attention give that may attend to nothing hangs on what that minimum leaves of their scores.
+void clamp_numbers(ir::Graph& graph);
+
 /// Makes f32 weights and arithmetic f16, subgraphs included. Operators that are kept, those of unknown
 /// domains, and those on weights beyond f16 compute in f32 between casts. Single numbers beyond f16 (the
-/// minimum of a mask) become +-16384, which leaves nothing of a score and does not overflow when two are
-/// added; those below it stay above 0. Weights stay lazy, but each is read once here to see what it holds.
-/// Keeps: names of inputs and outputs, and their types with keep_io_types.
+/// minimum of a mask) become +-65504, those too small for it stay above 0. Weights stay lazy, but each is
+/// read once here to see what it holds. Keeps: names of inputs and outputs, and their types with
+/// keep_io_types.
 Fp16Report to_fp16(ir::Graph& graph, const Fp16Options& options);
 
 }  // namespace ferry::passes
