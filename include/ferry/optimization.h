@@ -94,7 +94,8 @@ struct OptimizedFile {
   size_t nodes_before = 0;
   size_t nodes_after = 0;
   std::map<std::string, int64_t> operators;  ///< Nodes of each operator after - before, where they differ.
-  std::map<std::string, size_t> fused;       ///< High-level operators made of primitives.
+  std::map<std::string, size_t> raised;      ///< High-level operators recognized among primitives.
+  std::map<std::string, size_t> fused;       ///< Nodes of ONNX Runtime's own operators made.
   std::vector<std::string> kept_in_fp32;     ///< Weights beyond what fp16 holds.
   std::map<std::string, double>
       max_difference;  ///< By output, against the model before; empty: not compared.

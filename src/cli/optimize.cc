@@ -42,12 +42,27 @@ nlohmann::ordered_json to_json(const OptimizationReport& report, const std::stri
                      {"nodes_before", file.nodes_before},
                      {"nodes_after", file.nodes_after},
                      {"bytes", file.bytes},
+                     {"raised", file.raised},
                      {"fused", file.fused},
                      {"operators", file.operators},
                      {"kept_in_fp32", file.kept_in_fp32},
                      {"max_difference", file.max_difference}});
   }
   return {{"output", output}, {"files", std::move(files)}, {"seconds", report.seconds}};
+}
+
+std::string counts(const std::map<std::string, size_t>& operators) {
+  std::string out;
+  for (const auto& [op_type, count] : operators)
+    out += (out.empty() ? "" : ", ") + op_type + " x " + std::to_string(count);
+  return out;
+}
+
+void tell(const OptimizedFile& file, const Context& context) {
+  context.log().info("There are " + std::to_string(file.nodes_before) + " nodes before optimization and " +
+                     std::to_string(file.nodes_after) + " after in " + file.file);
+  if (!file.raised.empty()) context.log().info("Recognized: " + counts(file.raised));
+  if (!file.fused.empty()) context.log().info("The following operators were fused : " + counts(file.fused));
 }
 
 void optimize(OptimizeFlags& flags, const Context& context) {
@@ -72,14 +87,7 @@ void optimize(OptimizeFlags& flags, const Context& context) {
       flags.onnxruntime.empty() ? context.variable("FERRY_ONNXRUNTIME") : flags.onnxruntime;
   flags.options.log = &context.log();
   const OptimizationReport report = optimizer.optimize(config, flags.output, flags.options);
-  for (const OptimizedFile& file : report.files) {
-    std::string fused;
-    for (const auto& [op_type, count] : file.fused)
-      fused += (fused.empty() ? "" : ", ") + op_type + " x " + std::to_string(count);
-    context.log().info("There are " + std::to_string(file.nodes_before) + " nodes before optimization and " +
-                       std::to_string(file.nodes_after) + " after in " + file.file +
-                       (fused.empty() ? "" : ". The following operators were fused : " + fused));
-  }
+  for (const OptimizedFile& file : report.files) tell(file, context);
   if (context.json()) context.print_json(to_json(report, flags.output));
 }
 

@@ -86,8 +86,12 @@ class Optimization {
       log_.warning("the model draws random numbers: its results are not compared");
     if (options_.validate && !random) reference = reference_runs(model, graph);
     if (config_.optimization_level > 0 || config_.fp16) {
-      const auto report = passes::optimize(graph, exporter::optimize_options(config_, options_.keep_fp32));
-      out.fused = report.found;
+      auto wanted = exporter::optimize_options(config_, options_.keep_fp32);
+      // GroupQueryAttention refuses batches that the model takes.
+      if (wanted.fuse) wanted.fuse->group_query = false;
+      const auto report = passes::optimize(graph, wanted);
+      out.raised = report.found;
+      out.fused = report.fused;
       out.kept_in_fp32 = report.fp16.overflowing;
     }
     for (const auto& name : out.kept_in_fp32)

@@ -16,6 +16,7 @@ struct FuseOptions {
   bool skip_layer_norm = true;
   bool bias_skip_layer_norm = true;  ///< The bias before the sum, too.
   bool attention = true;             ///< MultiHeadAttention, GroupQueryAttention.
+  bool group_query = true;           ///< GroupQueryAttention; else attention is MultiHeadAttention or stays.
   bool rotary_embeddings = true;     ///< RotaryEmbedding, or turning inside GroupQueryAttention.
   /// One product for queries, keys and values of an attention that takes them packed. Makes new weights.
   bool packed_qkv = true;

@@ -25,6 +25,7 @@ struct OptimizeOptions {
 
 struct OptimizeReport {
   std::map<std::string, size_t> found;  ///< What was raised: {"LayerNormalization", 13}.
+  std::map<std::string, size_t> fused;  ///< To operators of com.microsoft: {"SkipLayerNormalization", 12}.
   Fp16Report fp16;
 };
 

@@ -230,7 +230,7 @@ bool attention(Fusion& at, Node& node) {
   }
   AttentionFusion fusion(at, node, std::move(*parts));
   const auto mask = causal_mask(node.input(3));
-  return (mask && fusion.group_query(*mask)) || fusion.multi_head();
+  return (mask && at.options.group_query && fusion.group_query(*mask)) || fusion.multi_head();
 }
 
 constexpr FuseRule kRules[] = {
