@@ -16,6 +16,7 @@ void add_hub(CLI::App& parent, Context& context);
 void add_env(CLI::App& parent, Context& context);
 void add_onnxruntime(CLI::App& parent, Context& context);
 void add_optimize(CLI::App& parent, Context& context);
+void add_quantize(CLI::App& parent, Context& context);
 void add_internal(CLI::App& parent, Context& context);
 
 }  // namespace ferry::cli

@@ -85,8 +85,16 @@ TEST(Export, RunsAsOptimumCli) {
                 options);
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_THAT(run_ferry({"--help"}, options).out, HasSubstr("Usage: optimum-cli"));
+  const std::string out = (folder / "out").string(), small = (folder / "small").string();
+  const Ran quantized =
+      run_ferry({"onnxruntime", "quantize", "--avx512", "--onnx_model", out, "-o", small}, options);
+  EXPECT_EQ(quantized.code, 0) << quantized.err;
+  EXPECT_THAT(quantized.err,
+              HasSubstr("Creating dynamic quantizer: QOperator (mode: IntegerOps, schema: u8/s8"));
+  EXPECT_TRUE(fs::exists(folder / "small/model_quantized.onnx"));
+  EXPECT_TRUE(fs::exists(folder / "small/ort_config.json"));
   EXPECT_EQ(run_ferry({"onnxruntime", "quantize", "--avx512", "--onnx_model", "x", "-o", "y"}, options).code,
-            2);
+            1);
   EXPECT_THAT(run_ferry({"env"}, options).out, HasSubstr("Copy-and-paste the text below"));
 }
 

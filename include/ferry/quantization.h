@@ -1,0 +1,126 @@
+#pragma once
+// Quantizing ONNX models: Optimum's ORTQuantizer and its configurations.
+// Source: optimum-onnx 0.1.0, optimum/onnxruntime/{configuration,quantization}.py
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+
+namespace ferry {
+
+enum class QuantType : uint8_t { QInt8, QUInt8 };
+enum class QuantFormat : uint8_t { QOperator, QDQ };
+enum class QuantizationMode : uint8_t { IntegerOps, QLinearOps };
+
+/// All parameters of a quantization; the names and meanings of Optimum's. Defaults are dynamic quantization.
+struct QuantizationConfig {
+  bool is_static = false;
+  QuantFormat format = QuantFormat::QOperator;
+  QuantizationMode mode = QuantizationMode::IntegerOps;  ///< Static quantization wants QLinearOps.
+  QuantType activations_dtype = QuantType::QUInt8;
+  bool activations_symmetric = false;
+  QuantType weights_dtype = QuantType::QInt8;
+  bool weights_symmetric = true;
+  bool per_channel = false;
+  bool reduce_range = false;  ///< Weights of 7 bits: for processors with AVX2 or AVX-512 without VNNI.
+  std::vector<std::string> nodes_to_quantize;      ///< Names; empty: all of `operators_to_quantize`.
+  std::vector<std::string> nodes_to_exclude;       ///< Names.
+  std::vector<std::string> operators_to_quantize;  ///< Empty: all that the format and mode have.
+  bool qdq_add_pair_to_weight = false;  ///< Weights stay floats, with QuantizeLinear and DequantizeLinear.
+  bool qdq_dedicated_pair = false;      ///< Each user of a tensor has a pair of its own.
+  std::map<std::string, int64_t> qdq_op_type_per_channel_support_to_axis = {{"MatMul", 1}};
+
+  /// ferry's own: whether a MatMul of two activations stays in floating point (dynamic quantization).
+  bool matmul_const_b_only = true;
+
+  /// Errors: Error{usage} for combinations that ONNX Runtime does not run.
+  void check() const;
+  /// "QOperator (mode: IntegerOps, schema: u8/s8, channel-wise: False)"
+  [[nodiscard]] std::string str() const;
+};
+
+/// Configurations fit for a processor. All but tensorrt() are dynamic unless asked to be static.
+struct AutoQuantizationConfig {
+  struct Options {
+    bool is_static = false;
+    bool use_symmetric_activations = false;
+    bool use_symmetric_weights = true;
+    bool per_channel = true;
+    bool reduce_range = false;  ///< avx2 and avx512 only.
+    std::vector<std::string> nodes_to_quantize, nodes_to_exclude, operators_to_quantize;
+  };
+  static QuantizationConfig arm64(const Options& options);
+  static QuantizationConfig avx2(const Options& options);
+  static QuantizationConfig avx512(const Options& options);
+  static QuantizationConfig avx512_vnni(const Options& options);
+  static QuantizationConfig ppc64le(const Options& options);
+  /// Static, symmetric, with QuantizeLinear and DequantizeLinear pairs.
+  static QuantizationConfig tensorrt(const Options& options);
+  /// By its name. Errors: Error{usage} for an unknown one.
+  static QuantizationConfig named(const std::string& preset, const Options& options);
+};
+
+/// What quantizing did to one file.
+struct QuantizedFile {
+  struct Node {
+    std::string name, op_type;
+    std::string why;  ///< Of a node that was kept in floating point.
+  };
+  std::string file;           ///< "model_quantized.onnx"
+  uint64_t bytes_before = 0;  ///< With external data.
+  uint64_t bytes_after = 0;
+  std::vector<Node> quantized;
+  std::vector<Node> kept;  ///< Of the operators to quantize, those that stay, with the reason.
+};
+struct QuantizationReport {
+  std::vector<QuantizedFile> files;
+  double seconds = 0;
+};
+
+/// Quantizes the model of a folder.
+///
+/// Inputs   a folder as exported, or any folder with .onnx files
+/// Outputs  <stem>_quantized.onnx, ort_config.json, and the configuration and tokenizer files beside the
+/// model Errors   Error{not_found} without a model; Error{usage} for a quantized model, an unknown node name,
+/// a
+///          configuration that contradicts itself; Error{invalid_file} for a broken model or weights with
+///          NaN. After an error the output folder is as it was.
+/// Threads  an object is used by one thread at a time
+/// Source   optimum-onnx 0.1.0, ORTQuantizer
+class ORTQuantizer {
+ public:
+  /// `file_name` chooses among several models. Errors: Error{not_found}, Error{usage} for several without
+  /// one.
+  static ORTQuantizer from_pretrained(const std::filesystem::path& folder, const std::string& file_name = "");
+
+  struct SaveOptions {
+    std::string file_suffix = "quantized";
+    bool use_external_data_format = false;
+    const Log* log = nullptr;
+  };
+  /// Weights stream from file to file: memory does not depend on the size of the model.
+  QuantizationReport quantize(const QuantizationConfig& config, const std::filesystem::path& save_dir,
+                              const SaveOptions& options) const;
+  QuantizationReport quantize(const QuantizationConfig& config, const std::filesystem::path& save_dir) const {
+    return quantize(config, save_dir, SaveOptions());
+  }
+
+  [[nodiscard]] const std::filesystem::path& model() const { return model_; }
+
+ private:
+  explicit ORTQuantizer(std::filesystem::path model) : model_(std::move(model)) {}
+  std::filesystem::path model_;
+};
+
+/// Every .onnx file of a folder, as `optimum-cli onnxruntime quantize`.
+/// Errors: as ORTQuantizer; Error{usage} if both folders are the same.
+QuantizationReport quantize_folder(const std::filesystem::path& folder, const QuantizationConfig& config,
+                                   const std::filesystem::path& save_dir,
+                                   const ORTQuantizer::SaveOptions& options);
+
+}  // namespace ferry
