@@ -27,8 +27,9 @@ namespace ferry {
 struct OptimizationConfig {
   int optimization_level = 1;  ///< 0: nothing; 1: constants and redundant nodes; 2 and 99: fusions, too.
   bool enable_transformers_specific_optimizations = true;
-  bool optimize_for_gpu = false;  ///< Recorded: ferry's graphs run on either.
-  bool fp16 = false;              ///< Weights and arithmetic; inputs and outputs stay f32.
+  /// Makes SkipLayerNormalization, which takes longer on the CPU than its parts. The graphs run on either.
+  bool optimize_for_gpu = false;
+  bool fp16 = false;  ///< Weights and arithmetic; inputs and outputs stay f32.
 
   bool disable_gelu_fusion = false;
   bool disable_attention_fusion = false;

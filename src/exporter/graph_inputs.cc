@@ -118,6 +118,13 @@ class Filler {
   }
 
  private:
+  // Of what has no name, the last dimension is a length, others count rows.
+  [[nodiscard]] int64_t size(const ir::Dim& dim, const ir::Value& input, size_t axis) const {
+    const std::string name = dim.str();
+    if (!name.starts_with('?')) return evaluate_name(name, sizes_);
+    return evaluate_name(axis > 0 && axis + 1 == input.rank() ? "length" : "batch", sizes_);
+  }
+
   Dims dims_of(const ir::Value& input) const {
     if (!input.shape) {
       throw Error(ErrorCode::unsupported,
@@ -126,7 +133,7 @@ class Filler {
     }
     Dims dims;
     for (const ir::Dim& dim : *input.shape)
-      dims.push_back(dim.is_constant() ? *dim.constant() : evaluate_name(dim.str(), sizes_));
+      dims.push_back(dim.is_constant() ? *dim.constant() : size(dim, input, dims.size()));
     constexpr int64_t kMost = int64_t{1} << 28;
     int64_t count = 1;
     for (const int64_t dim : dims) {

@@ -74,6 +74,28 @@ TEST(Export, QuietSaysNothing) {
   EXPECT_EQ(run_ferry({"export", "onnx", "-m", model, (folder / "c").string()}, silent).err, "");
 }
 
+TEST(Export, OptimizedOnTheWayAndAfterwards) {
+  const TemporaryFolder folder;
+  const auto path = [&](const char* name) { return (folder / name).string(); };
+  const Ran on_the_way =
+      run_ferry({"export", "onnx", "-m", golden("bert-fill-mask").string(), "--optimize", "O3", path("o3")});
+  EXPECT_EQ(on_the_way.code, 0) << on_the_way.err;
+  EXPECT_THAT(names_in(path("o3")), ElementsAre("config.json", "model.onnx", "ort_config.json"));
+  ASSERT_EQ(run_ferry({"export", "onnx", "-m", golden("bert-fill-mask").string(), path("plain")}).code, 0);
+  const Ran after = run_ferry(
+      {"onnxruntime", "optimize", "--json", "--onnx_model", path("plain"), "-O2", "-o", path("o2")});
+  ASSERT_EQ(after.code, 0) << after.err;
+  const Json file = parsed(after.out).at("files").at(0);
+  EXPECT_EQ(file.at("file"), "model_optimized.onnx");
+  EXPECT_EQ(file.at("fused").at("MultiHeadAttention"), 2);
+  EXPECT_LT(file.at("nodes_after"), file.at("nodes_before"));
+  EXPECT_THAT(names_in(path("o2")), ElementsAre("config.json", "model_optimized.onnx", "ort_config.json"));
+  const Ran refused = run_ferry({"onnxruntime", "optimize", "--onnx_model", path("plain"), "-O3", "--atol",
+                                 "1e-9", "-o", path("refused")});
+  EXPECT_EQ(refused.code, 3);
+  EXPECT_FALSE(std::filesystem::exists(folder / "refused"));
+}
+
 TEST(Export, RunsAsOptimumCli) {
   const TemporaryFolder folder;
   RunOptions options;
