@@ -183,17 +183,19 @@ void Graph::replace_uses(Value* from, Value* to) {
 
 size_t Graph::remove_dead_nodes() {
   const size_t before = nodes_.size();
-  for (size_t last = before + 1; nodes_.size() != last;) {
-    last = nodes_.size();
-    std::unordered_set<const Value*> used;
-    collect_uses(*this, used);
-    // A single backward sweep would do for a flat graph; subgraphs make users of values hard to count, so
-    // repeat.
-    std::erase_if(nodes_, [&](const std::unique_ptr<Node>& node) {
-      return std::none_of(node->outputs.begin(), node->outputs.end(),
-                          [&](const Value* output) { return used.count(output) > 0; });
-    });
+  std::unordered_set<const Value*> used(outputs.begin(), outputs.end());
+  std::vector<bool> alive(before, false);
+  // From the last on: whoever uses a node's results has been seen.
+  for (size_t i = before; i-- > 0;) {
+    const Node& node = *nodes_[i];
+    alive[i] = std::any_of(node.outputs.begin(), node.outputs.end(),
+                           [&](const Value* output) { return output != nullptr && used.count(output) > 0; });
+    if (!alive[i]) continue;
+    used.insert(node.inputs.begin(), node.inputs.end());
+    for_each_subgraph(node, [&](const Graph& inner) { collect_uses(inner, used); });
   }
+  size_t place = 0;
+  std::erase_if(nodes_, [&](const std::unique_ptr<Node>&) { return !alive[place++]; });
   return before - nodes_.size();
 }
 

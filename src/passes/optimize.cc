@@ -1,7 +1,10 @@
 #include "passes/optimize.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "base/error.h"
 #include "ir/infer.h"
 #include "ir/op.h"
 #include "passes/legalize.h"
@@ -65,6 +68,15 @@ void ask_shapes_of_parts(ir::Graph& graph) {
   }
 }
 
+// Passes look at each node's users, so that their time grows faster than the graph. The largest models have
+// some ten thousand nodes.
+void check_size(const ir::Graph& graph) {
+  constexpr size_t kMost = 100'000;
+  if (graph.nodes().size() <= kMost) return;
+  throw Error(ErrorCode::unsupported,
+              fmt::format("the graph has {} nodes; up to {} are optimized", graph.nodes().size(), kMost));
+}
+
 }  // namespace
 
 void approximate_gelu(ir::Graph& graph) {
@@ -79,6 +91,7 @@ OptimizeReport optimize(ir::Graph& graph, const OptimizeOptions& options) {
   OptimizeReport report;
   const auto declared = graph.opsets.find("");
   const int own = declared == graph.opsets.end() ? options.oldest_opset : declared->second;
+  check_size(graph);
   upgrade(graph);
   clean(graph, options.evaluate);
   if (options.transformers) {

@@ -14,7 +14,8 @@ void collect_factors(Value* value, std::vector<Value*>& out, int depth = 0) {
   const Node* node = made_by(value, "Mul");
   if (node == nullptr) node = made_by(value, "Div");
   constexpr int kDeepest = 4;
-  if (node == nullptr || depth > kDeepest) return;
+  constexpr size_t kMost = 16;
+  if (node == nullptr || depth > kDeepest || out.size() > kMost) return;
   for (Value* input : node->inputs) {
     if (input == nullptr || number(input)) continue;
     out.push_back(input);

@@ -6,7 +6,10 @@
 namespace ferry::passes {
 namespace {
 
-constexpr int kDeepest = 12;  // Of a polynomial's or product's expression.
+// Of a polynomial's or product's expression: its depth, and the values looked at, of which a graph that
+// squares and squares again has no end.
+constexpr int kDeepest = 12;
+constexpr int kMostValues = 64;
 
 std::optional<Polynomial> times(const Polynomial& a, const Polynomial& b) {
   Polynomial out = {};
@@ -27,10 +30,10 @@ Polynomial plus(const Polynomial& a, const Polynomial& b, double sign) {
   return out;
 }
 
-std::optional<Polynomial> polynomial(const Value* value, const Value* x, int depth);
+std::optional<Polynomial> polynomial(const Value* value, const Value* x, int depth, int& left);
 
-std::optional<Polynomial> combination(const Node& node, const Value* x, int depth) {
-  const auto a = polynomial(node.input(0), x, depth);
+std::optional<Polynomial> combination(const Node& node, const Value* x, int depth, int& left) {
+  const auto a = polynomial(node.input(0), x, depth, left);
   if (!a) return std::nullopt;
   if (node.is("Pow")) {
     const auto exponent = number(node.input(1));
@@ -38,7 +41,7 @@ std::optional<Polynomial> combination(const Node& node, const Value* x, int dept
     const auto square = times(*a, *a);
     return !square || *exponent == 2 ? square : times(*square, *a);
   }
-  const auto b = polynomial(node.input(1), x, depth);
+  const auto b = polynomial(node.input(1), x, depth, left);
   if (!b) return std::nullopt;
   if (node.is("Add")) return plus(*a, *b, 1);
   if (node.is("Sub")) return plus(*a, *b, -1);
@@ -48,13 +51,13 @@ std::optional<Polynomial> combination(const Node& node, const Value* x, int dept
   return times(*a, Polynomial{1 / (*b)[0]});
 }
 
-std::optional<Polynomial> polynomial(const Value* value, const Value* x, int depth) {
-  if (value == nullptr || depth > kDeepest) return std::nullopt;
+std::optional<Polynomial> polynomial(const Value* value, const Value* x, int depth, int& left) {
+  if (value == nullptr || depth > kDeepest || --left < 0) return std::nullopt;
   if (value == x) return Polynomial{0, 1};
   if (const auto constant = number(value)) return Polynomial{*constant};
   const Node* node = value->producer;
   if (node == nullptr || !node->domain.empty() || node->inputs.size() != 2) return std::nullopt;
-  return combination(*node, x, depth + 1);
+  return combination(*node, x, depth + 1, left);
 }
 
 // A product of numbers, a and b: how often each is in it.
@@ -63,19 +66,19 @@ struct Product {
   int a = 0, b = 0;
 };
 
-std::optional<Product> product(const Value* value, const Value* a, const Value* b, int depth) {
-  if (value == nullptr || depth > kDeepest) return std::nullopt;
+std::optional<Product> product(const Value* value, const Value* a, const Value* b, int depth, int& left) {
+  if (value == nullptr || depth > kDeepest || --left < 0) return std::nullopt;
   if (value == a) return Product{1, 1, 0};
   if (value == b) return Product{1, 0, 1};
   if (const auto constant = number(value)) return Product{*constant};
   if (const Node* node = made_by(value, "Mul")) {
-    const auto x = product(node->input(0), a, b, depth + 1);
-    const auto y = product(node->input(1), a, b, depth + 1);
+    const auto x = product(node->input(0), a, b, depth + 1, left);
+    const auto y = product(node->input(1), a, b, depth + 1, left);
     if (!x || !y) return std::nullopt;
     return Product{x->factor * y->factor, x->a + y->a, x->b + y->b};
   }
   if (const Node* node = made_by(value, "Div")) {
-    const auto x = product(node->input(0), a, b, depth + 1);
+    const auto x = product(node->input(0), a, b, depth + 1, left);
     const auto y = number(node->input(1));
     if (!x || !y || *y == 0) return std::nullopt;
     return Product{x->factor / *y, x->a, x->b};
@@ -124,7 +127,8 @@ Scaled scaled(Value* value) {
 }
 
 std::optional<Polynomial> polynomial(const Value* value, const Value* x) {
-  return polynomial(value, x, 0);
+  int left = kMostValues;
+  return polynomial(value, x, 0, left);
 }
 
 bool is_close(const Polynomial& a, const Polynomial& b) {
@@ -135,7 +139,8 @@ bool is_close(const Polynomial& a, const Polynomial& b) {
 }
 
 std::optional<double> product_of(const Value* value, const Value* a, const Value* b) {
-  const auto found = product(value, a, b, 0);
+  int left = kMostValues;
+  const auto found = product(value, a, b, 0, left);
   if (!found || found->a != 1 || found->b != 1) return std::nullopt;
   return found->factor;
 }
