@@ -32,6 +32,17 @@ struct ShapeOptions {
   int64_t visual_seq_length = 16;
 };
 
+/// Integers for weights, in the same pass as the export. The arithmetic is ONNX Runtime's.
+struct ExportQuantization {
+  /// "int8": weights and activations of 8 bits (dynamic quantization, ferry/quantization.h); "int4": weights
+  /// alone, in blocks (com.microsoft MatMulNBits); "": none.
+  std::string method;
+  // Of int4.
+  int64_t block_size = 32;  ///< Weights that share a scale: 16, 32, 64, 128 or 256.
+  bool symmetric = true;    ///< Without zero points.
+  int head_bits = 0;        ///< Of a language model's head: 4, 8, or 0 to leave it in floats.
+};
+
 struct MainExportOptions {
   std::string model;             ///< A local folder, or (with a hub) "org/name" or "org/name@revision".
   std::filesystem::path output;  ///< A folder; created with its parents.
@@ -40,6 +51,7 @@ struct MainExportOptions {
   std::optional<int> opset;    ///< 13 to 24; nothing: 18.
   std::string dtype = "fp32";  ///< "fp32", "fp16" or "bf16": of the weights and the arithmetic.
   std::string optimize;        ///< "O1" to "O4", as ORTOptimizer has them (ferry/optimization.h); "": none.
+  ExportQuantization quantization;
   std::optional<double> atol;  ///< Absolute tolerance of the validation; nothing: 1e-4 in fp32.
   std::string framework;       ///< "pt" or "tf": whose weights where both are there. "": PyTorch first.
   std::string variant;         ///< "fp16" asks for model.fp16.safetensors. "" or "default": none.
@@ -81,6 +93,7 @@ struct OutputValidation {
   std::vector<int64_t> shape;
   double max_difference = 0;
   bool within_tolerance = true;
+  std::optional<double> cosine = {};  ///< With the reference's, of a quantized model.
 };
 
 struct FileReport {

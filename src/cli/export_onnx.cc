@@ -67,6 +67,21 @@ void add_graph_flags(CLI::App& app, ExportFlags& flags) {
          "Optimize the graph: O1 constants, O2 and fusions, O3 and Gelu by tanh, O4 and half precision")
       ->check(CLI::IsMember({"O1", "O2", "O3", "O4"}))
       ->group(group);
+  auto& quantization = flags.options.quantization;
+  app.add_option("--quantize", quantization.method,
+                 "int8: weights and activations of 8 bits; int4: weights alone, in blocks")
+      ->check(CLI::IsMember({"int8", "int4"}))
+      ->group(group);
+  app.add_option("--block-size", quantization.block_size, "Weights of int4 that share a scale")
+      ->check(CLI::IsMember({16, 32, 64, 128, 256}))
+      ->capture_default_str()
+      ->group(group);
+  app.add_flag("!--asymmetric", quantization.symmetric, "Blocks of int4 have zero points")->group(group);
+  app.add_option("--head-bits", quantization.head_bits,
+                 "Of a language model's head with int4: 4, 8, or 0 to leave it in floats")
+      ->check(CLI::IsMember({0, 4, 8}))
+      ->capture_default_str()
+      ->group(group);
   app.add_flag("--no-dynamic-axes", flags.no_dynamic_axes, "Fix every axis at the sizes given below")
       ->group(group);
   app.add_flag("--no-constant-folding", flags.no_constant_folding,

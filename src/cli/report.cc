@@ -15,6 +15,7 @@ Json validation_json(const FileReport& file) {
                        {"shape", output.shape},
                        {"max_difference", output.max_difference},
                        {"within_tolerance", output.within_tolerance}});
+    if (output.cosine) outputs.back()["cosine"] = *output.cosine;
   }
   return outputs;
 }

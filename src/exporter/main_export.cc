@@ -8,6 +8,7 @@
 #include "base/temporary_files.h"
 #include "base/text.h"
 #include "exporter/build_model.h"
+#include "exporter/export_quantization.h"
 #include "exporter/optimization_config.h"
 #include "exporter/optimize_graph.h"
 #include "exporter/ort_config.h"
@@ -111,6 +112,7 @@ struct Exporter {
   ExportReport run() {
     const auto start = std::chrono::steady_clock::now();
     check_shapes(options.shapes);
+    exporter::check_quantization(options);
     dtype = parse_dtype(options.dtype);
     report.opset = checked_opset(options.opset, log);
     if (!options.optimize.empty()) optimization = checked_optimization(options);
@@ -251,6 +253,7 @@ struct Exporter {
     if (validates())
       reference = exporter::run_reference(part.graph, part.inputs, example_shapes(), options.dynamic_axes);
     passes::run_pipeline(part.graph, pipeline);
+    exporter::quantize(part.graph, options.quantization, part.file, log);
     if (options.dynamic_axes) exporter::name_axes(part);
     write(part, reference, place);
     return reference;
@@ -322,14 +325,22 @@ struct Exporter {
     }();
     std::vector<std::string> names;
     for (const auto* output : part.graph.outputs) names.push_back(output->name);
-    file.validation =
-        exporter::compare(reference, session, names, tolerance, (options.output / part.file).string(), log);
+    const std::string shown = (options.output / part.file).string();
+    const bool quantized = !options.quantization.method.empty() && !options.atol;
+    file.validation = quantized ? exporter::compare_quantized(reference, session, names, shown, log)
+                                : exporter::compare(reference, session, names, tolerance, shown, log);
     std::vector<std::string> wrong;
     for (const auto& output : file.validation) {
       if (!output.within_tolerance)
         wrong.push_back(fmt::format("{}: max diff = {}", output.name, output.max_difference));
     }
     if (wrong.empty()) return;
+    if (quantized) {
+      throw Error(ErrorCode::validation_failed,
+                  fmt::format("the quantized model is too far from the reference (cosine below {}): {}",
+                              exporter::kLeastCosine, join(wrong)))
+          .with_hint("nothing was written; try smaller blocks, --head-bits 8 or 0, or int8");
+    }
     throw Error(ErrorCode::validation_failed,
                 fmt::format("The maximum absolute difference between the output of the reference model and "
                             "the ONNX exported model is not within the set "

@@ -107,6 +107,10 @@ TEST(Export, RunsAsOptimumCli) {
                 options);
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_THAT(run_ferry({"--help"}, options).out, HasSubstr("Usage: optimum-cli"));
+  const Ran int4 = run_ferry({"export", "onnx", "--model", golden("bert-question-answering").string(),
+                              "--quantize", "int4", "--block-size", "16", (folder / "int4").string()});
+  EXPECT_EQ(int4.code, 0) << int4.err;
+  EXPECT_THAT(int4.err, HasSubstr("quantized to int4 in blocks of 16"));
   const std::string out = (folder / "out").string(), small = (folder / "small").string();
   const Ran quantized =
       run_ferry({"onnxruntime", "quantize", "--avx512", "--onnx_model", out, "-o", small}, options);

@@ -13,6 +13,7 @@
 #include "onnx/writer.h"
 #include "ort/session.h"
 #include "passes/pipeline.h"
+#include "passes/quantize/matmul_nbits.h"
 #include "reference/interpreter.h"
 
 namespace ferry::testing {
@@ -175,6 +176,28 @@ INSTANTIATE_TEST_SUITE_P(All, Golden, ::testing::ValuesIn(golden_case_names()), 
       name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
   return name;
 });
+
+// Four bits in ONNX Runtime are four bits in the interpreter.
+TEST(MatMulNBits, OnnxRuntimeEqualsTheInterpreter) {
+  const GoldenCase golden = GoldenCase::load(golden_folder() / "llama-text-generation-with-past-fused");
+  for (const bool symmetric : {true, false}) {
+    auto parts = golden.build();
+    passes::run_pipeline(parts[0].graph, {});
+    passes::MatMulNBitsOptions options{{4, 16, symmetric}};
+    options.accuracy_level = 0;
+    options.head_bits = symmetric ? 8 : 0;
+    const auto result = passes::quantize_matmul_nbits(parts[0].graph, options);
+    EXPECT_EQ(result.quantized, symmetric ? 15u : 14u);
+    EXPECT_EQ(result.kept,
+              symmetric ? std::vector<std::string>{} : std::vector<std::string>{"/lm_head/MatMul"});
+    ir::verify(parts[0].graph);
+    const reference::Interpreter interpreter(parts[0].graph);
+    const Written run(parts[0].graph, fmt::format("nbits-{}", symmetric));
+    std::vector<GoldenRun> runs = golden.runs.at("model.onnx");
+    for (auto& one : runs) one.outputs = interpreter.run(one.inputs);
+    check_runs(runs, 1e-4, "MatMulNBits", std::cref(run));
+  }
+}
 
 TEST(Fused, TakesWhatTheDefinitionSays) {
   const auto fused = [](const std::string& name) {

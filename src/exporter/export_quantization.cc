@@ -1,0 +1,109 @@
+#include "exporter/export_quantization.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "passes/quantize/dynamic.h"
+#include "passes/quantize/matmul_nbits.h"
+
+namespace ferry::exporter {
+namespace {
+
+// What the outputs of all runs have in common with the reference's.
+struct Agreement {
+  double product = 0, ours = 0, theirs = 0, largest = 0;
+
+  void add(const HostTensor& expected, const HostTensor& found) {
+    const HostTensor a = expected.to_f32(), b = found.to_f32();
+    for (size_t i = 0; i < a.count(); ++i) {
+      const double x = a.as<float>()[i], y = b.as<float>()[i];
+      product += x * y;
+      theirs += x * x;
+      ours += y * y;
+      largest = std::max(largest, std::isfinite(y) ? std::abs(x - y) : INFINITY);
+    }
+  }
+  [[nodiscard]] double cosine() const {
+    if (ours == 0 || theirs == 0) return ours == theirs ? 1 : 0;
+    return product / std::sqrt(ours * theirs);
+  }
+};
+
+}  // namespace
+
+void check_quantization(const MainExportOptions& options) {
+  const std::string& method = options.quantization.method;
+  if (method.empty()) return;
+  if (method != "int8" && method != "int4")
+    throw Error(ErrorCode::usage, fmt::format("--quantize {} is not one of int8, int4", printable(method)));
+  const auto refuse = [&](const std::string& flag) {
+    throw Error(
+        ErrorCode::usage,
+        fmt::format("--quantize {} makes integers of fp32 weights: it cannot go with {}", method, flag));
+  };
+  if (options.dtype != "fp32") refuse("--dtype " + options.dtype);
+  if (options.optimize == "O4") refuse("--optimize O4");
+  if (options.weights == MainExportOptions::Weights::in_place) refuse("--weights in-place");
+  const int bits = options.quantization.head_bits;
+  if (bits != 0 && bits != 4 && bits != 8)
+    throw Error(ErrorCode::usage, fmt::format("a head of {} bits is not one of 0 (as it is), 4, 8", bits));
+}
+
+void quantize(ir::Graph& graph, const ExportQuantization& how, const std::string& file, const Log& log) {
+  if (how.method == "int8") {
+    passes::DynamicQuantization options;
+    options.nodes.operators = passes::dynamic_operators();
+    const auto result = passes::quantize_dynamic(graph, options);
+    log.info(fmt::format("{}: {} nodes quantized to int8, {} of their kind left as they are", file,
+                         result.quantized.size(), result.kept.size()));
+  } else if (how.method == "int4") {
+    passes::MatMulNBitsOptions options;
+    options.format = {4, how.block_size, how.symmetric};
+    options.head_bits = how.head_bits;
+    const auto result = passes::quantize_matmul_nbits(graph, options);
+    log.info(fmt::format("{}: the weights of {} products quantized to int4 in blocks of {}{}", file,
+                         result.quantized, how.block_size,
+                         result.kept.empty() ? "" : "; left as they are: " + join(result.kept)));
+  }
+  ir::verify(graph);
+}
+
+std::vector<OutputValidation> compare_quantized(const std::vector<ReferenceRun>& reference,
+                                                const ort::Session& session,
+                                                const std::vector<std::string>& output_names,
+                                                const std::string& shown, const Log& log) {
+  log.info(fmt::format("\nComparing quantized ONNX model {} with the reference...", shown));
+  std::vector<Agreement> agreements(output_names.size());
+  std::vector<OutputValidation> out;
+  for (const auto& name : output_names) out.push_back({name, {}, 0, true});
+  for (const ReferenceRun& run : reference) {
+    const auto found = session.run(run.inputs, output_names);
+    for (size_t i = 0; i < output_names.size(); ++i) {
+      const HostTensor& expected = run.outputs.at(output_names[i]);
+      if (out[i].shape.empty()) out[i].shape = expected.dims;
+      if (expected.dims != found[i].dims) {
+        out[i].within_tolerance = false;
+        log.error(fmt::format("\t-[x] {}: shape {} doesn't match {}", output_names[i],
+                              to_string(found[i].dims), to_string(expected.dims)));
+      } else {
+        agreements[i].add(expected, found[i]);
+      }
+    }
+  }
+  for (size_t i = 0; i < out.size(); ++i) {
+    const double cosine = agreements[i].cosine();
+    out[i].max_difference = agreements[i].largest;
+    out[i].cosine = cosine;
+    // A NaN compares with nothing.
+    out[i].within_tolerance = out[i].within_tolerance && cosine >= kLeastCosine;
+    log.info(fmt::format("\t-[{}] \"{}\": max diff {:.3g}, cosine {:.5f}",
+                         out[i].within_tolerance ? "✓" : "x", out[i].name, out[i].max_difference, cosine));
+  }
+  return out;
+}
+
+}  // namespace ferry::exporter
