@@ -8,6 +8,7 @@
 
 #include "golden_case.h"
 #include "ir/op.h"
+#include "passes/fp16.h"
 #include "passes/raise.h"
 #include "passes/share.h"
 #include "reference/interpreter.h"
@@ -312,6 +313,54 @@ TEST(Raise, OptionsLeaveFamiliesOut) {
   RaiseOptions options;
   options.activation = false;
   EXPECT_TRUE(raise(graph, options).empty());
+}
+
+TEST(Fp16, WeightsBeyondItStayWithTheNodesOnThem) {
+  Graph graph;
+  const Tensor x(graph, graph.add_input("x", DType::f32, {Dim::symbol("n"), 2}));
+  const Tensor large =
+      op::weight(graph, "large", Weight::from_f32({2, 2}, std::vector{1e5f, 1.0f, 2.0f, 3.0f}));
+  const Tensor small =
+      op::weight(graph, "small", Weight::from_f32({2, 2}, std::vector{0.5f, 1.0f, 2.0f, 3.0f}));
+  graph.add_output("y", op::matmul(op::mul(op::matmul(x, large), 1e-3), small).value());
+  const auto inputs = std::map<std::string, HostTensor>{{"x", HostTensor::f32({1, 2}, {0.5f, 0.25f})}};
+  const auto before = reference::Interpreter(graph).run(inputs);
+  const Fp16Report report = to_fp16(graph, {});
+  ir::verify(graph);
+  EXPECT_EQ(report.overflowing, std::vector<std::string>{"large"});
+  EXPECT_EQ(graph.outputs[0]->name, "y");
+  EXPECT_EQ(graph.outputs[0]->dtype, DType::f32);
+  std::vector<DType> products;
+  for (const auto& node : graph.nodes()) {
+    if (node->is("MatMul")) products.push_back(node->outputs[0]->dtype);
+  }
+  EXPECT_EQ(products, (std::vector{DType::f32, DType::f16}));
+  EXPECT_EQ(testing::mismatch(before.at("y"), reference::Interpreter(graph).run(inputs).at("y"), 0.1), "");
+}
+
+TEST(Fp16, NumbersStayFiniteAndAboveNothing) {
+  Graph graph;
+  const Tensor x(graph, graph.add_input("x", DType::f32, {Dim::symbol("n")}));
+  graph.add_output("y", op::add(op::mul(x, 1e-12), -3.4e38).value());
+  to_fp16(graph, {});
+  std::vector<float> numbers;
+  for (const ir::Value* weight : graph.used_weights()) numbers.push_back(weight->weight->as_f32()[0]);
+  ASSERT_EQ(numbers.size(), 2u);
+  EXPECT_GT(numbers[0], 0.0f);
+  EXPECT_EQ(numbers[1], -65504.0f);
+}
+
+TEST(Fp16, KeptOperatorsComputeInF32BetweenCasts) {
+  Graph graph;
+  const Tensor x(graph, graph.add_input("x", DType::f32, {Dim::symbol("n"), 4}));
+  graph.add_output("y", op::pow(op::unary("Relu", x), 2.0).value());
+  Fp16Options options;
+  options.keep_operators = fp16_kept_operators();
+  to_fp16(graph, options);
+  ir::verify(graph);
+  EXPECT_EQ(graph.outputs[0]->name, "y");
+  EXPECT_EQ(graph.outputs[0]->producer->op_type, "Pow");
+  for (const ir::Value* input : graph.outputs[0]->producer->inputs) EXPECT_EQ(input->dtype, DType::f32);
 }
 
 }  // namespace
