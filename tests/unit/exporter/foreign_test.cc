@@ -18,6 +18,7 @@
 #include "passes/optimize.h"
 #include "passes/upgrade.h"
 #include "reference/interpreter.h"
+#include "support/test_folder.h"
 
 namespace ferry::testing {
 namespace {
@@ -46,8 +47,7 @@ TensorMap run(const fs::path& model, const TensorMap& inputs, const std::vector<
 }
 
 fs::path written(const ir::Graph& graph, const std::string& name) {
-  const fs::path folder = fs::path(::testing::TempDir()) / ("foreign-" + name);
-  fs::remove_all(folder);
+  const fs::path folder = testing::fresh_test_folder() / name;
   fs::create_directories(folder);
   onnx::WriteOptions options;
   options.sync = false;
@@ -154,7 +154,7 @@ class OptimizerFolder : public ::testing::Test {
     fs::create_directories(folder_ / "in");
     fs::copy_file(data() / "optimum-bert-14.onnx", folder_ / "in" / "model.onnx");
   }
-  const fs::path folder_ = fs::path(::testing::TempDir()) / "optimizer";
+  const fs::path folder_ = testing::fresh_test_folder();
 };
 
 TEST_F(OptimizerFolder, WritesWhatOptimumWrites) {

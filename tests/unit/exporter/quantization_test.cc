@@ -17,6 +17,7 @@
 #include "onnx/writer.h"
 #include "passes/quantize/dynamic.h"
 #include "reference/interpreter.h"
+#include "support/test_folder.h"
 
 namespace ferry {
 namespace {
@@ -102,8 +103,9 @@ TEST_P(Dynamic, GivesTheGraphOfOnnxRuntimesQuantizer) {
   EXPECT_EQ(nodes_of(graph, all), nodes_of(expected, all));
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Dynamic, testing::ValuesIn(cases()),
-                         [](const auto& info) { return info.param.model + "_" + info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Cases, Dynamic, testing::ValuesIn(cases()), [](const auto& instance) {
+  return instance.param.model + "_" + instance.param.name;
+});
 
 TEST(Dynamic, RunsInTheInterpreterWithinTheStepsOfItsIntegers) {
   const ir::Graph plain = onnx::read_model(kData / "image/model.onnx");
@@ -168,7 +170,7 @@ class Folder : public testing::Test {
   }
   void TearDown() override { fs::remove_all(root_); }
 
-  fs::path root_ = fs::path(testing::TempDir()) / "ferry_quantization_test";
+  fs::path root_ = ferry::testing::fresh_test_folder();
   fs::path in_ = root_ / "in", out_ = root_ / "out";
 };
 

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "support/test_folder.h"
 #include "unit/onnx/wire_builder.h"
 
 namespace ferry::onnx {
@@ -15,8 +16,7 @@ using namespace testing;  // NOLINT: the wire builder.
 using ::testing::HasSubstr;
 
 ir::Graph read(const std::string& content, const ReadOptions& options = {}) {
-  const auto folder = fs::path(::testing::TempDir()) / "ferry-onnx-reader";
-  fs::create_directories(folder);
+  const auto folder = ferry::testing::fresh_test_folder();
   write_file(folder / "m.onnx", content);
   return read_model(folder / "m.onnx", options);
 }
