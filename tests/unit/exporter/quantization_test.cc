@@ -78,7 +78,7 @@ std::multiset<std::string> nodes_of(const ir::Graph& graph, bool with_transposes
   return out;
 }
 
-class Dynamic : public testing::TestWithParam<Case> {};
+class Dynamic : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Dynamic, GivesTheGraphOfOnnxRuntimesQuantizer) {
   const auto& [model, name] = GetParam();
@@ -103,7 +103,7 @@ TEST_P(Dynamic, GivesTheGraphOfOnnxRuntimesQuantizer) {
   EXPECT_EQ(nodes_of(graph, all), nodes_of(expected, all));
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Dynamic, testing::ValuesIn(cases()), [](const auto& instance) {
+INSTANTIATE_TEST_SUITE_P(Cases, Dynamic, ::testing::ValuesIn(cases()), [](const auto& instance) {
   return instance.param.model + "_" + instance.param.name;
 });
 
@@ -131,7 +131,7 @@ void expect_error(ErrorCode code, const std::string& text, const std::function<v
     body();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), code) << error.what();
-    EXPECT_THAT(error.what(), testing::HasSubstr(text));
+    EXPECT_THAT(error.what(), ::testing::HasSubstr(text));
     return;
   }
   ADD_FAILURE() << "no error";
@@ -158,7 +158,7 @@ TEST(Dynamic, RefusesWeightsWithNaN) {
   expect_error(ErrorCode::invalid_file, "NaN", [&] { passes::quantize_dynamic(graph, options); });
 }
 
-class Folder : public testing::Test {
+class Folder : public ::testing::Test {
  protected:
   void SetUp() override {
     fs::remove_all(root_);
