@@ -16,7 +16,10 @@ import sys
 import tempfile
 import threading
 
+import numpy as np
+import soundfile
 from common import EXAMPLE, ROOT, Ferry, Mismatch, Table, expect
+from PIL import Image
 
 VERSION = "4.3.1"
 HERE = pathlib.Path(__file__).resolve().parent / "transformers_js"
@@ -30,12 +33,37 @@ CASES = {
     "feature-extraction": ("feature-extraction", PIPELINES / "feature-extraction", "The quick brown fox.", {"pooling": "mean", "normalize": True}),
     "text-classification": ("text-classification", PIPELINES / "text-classification", "a fine day", {}),
     "fill-mask": ("fill-mask", PIPELINES / "fill-mask", None, {}),
+    "image-classification": ("image-classification", PIPELINES / "image-classification", {"image": "picture.png"}, {"top_k": 5}),
+    "zero-shot-image-classification": (
+        "zero-shot-image-classification", PIPELINES / "zero-shot-image-classification",
+        {"image": "picture.png", "candidate_labels": ["a cat", "the dog house", "politics"]},
+        {"hypothesis_template": "This is a photo of {}."},  # transformers.js has no full stop in its own
+    ),
+    "audio-classification": ("audio-classification", PIPELINES / "audio-classification", {"audio": "recording.wav"}, {"top_k": 5}),
 }
 
 
 def first_input(folder: pathlib.Path):
     """The first input of the pipeline's golden case that transformers.js can take, too."""
     return json.loads((folder / "expected.json").read_text())["cases"][0]["input"]
+
+
+def write_media(folder: pathlib.Path) -> list[float]:
+    """A picture of the size that the model takes, so that no two resizing filters are compared, and a recording."""
+    preprocessor = folder / "preprocessor_config.json"
+    if not preprocessor.exists():
+        return []
+    config = json.loads(preprocessor.read_text())
+    if "sampling_rate" in config:
+        samples = np.sin(np.arange(4000) ** 1.3 / 40) * np.linspace(0.1, 0.5, 4000)
+        soundfile.write(folder / "recording.wav", samples, config["sampling_rate"], subtype="FLOAT")
+        return soundfile.read(folder / "recording.wav", dtype="float32")[0].tolist()
+    size = config.get("crop_size") or config["size"]
+    height, width = (size["height"], size["width"]) if isinstance(size, dict) else (size, size)
+    y, x = np.mgrid[0:height, 0:width]
+    picture = np.stack([(x * 37 + y * 11) % 256, (x * y) % 256, (x * 5 + y * 53) % 256], -1).astype(np.uint8)
+    Image.fromarray(picture).save(folder / "picture.png")
+    return []
 
 
 def install(cache: pathlib.Path) -> pathlib.Path:
@@ -177,7 +205,13 @@ def main() -> int:
                 continue
             value = first_input(checkpoint) if value is None else value
             ferry.export(checkpoint, models / name)
-            ours[name] = by_ferry(ferry, task, models / name, value, {})
+            recording = write_media(models / name)
+            asked = value
+            if isinstance(value, dict) and "image" in value:
+                asked = value | {"image": str(models / name / value["image"])}
+            if isinstance(value, dict) and "audio" in value:
+                asked, value = {"audio": str(models / name / value["audio"])}, recording
+            ours[name] = by_ferry(ferry, task, models / name, asked, options if task != "feature-extraction" else {})
             if task == "feature-extraction":
                 ours[name] = mean_pooled(ours[name])
             cases.append({"name": name, "task": task, "model": name, "input": value, "options": options})

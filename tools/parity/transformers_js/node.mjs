@@ -8,4 +8,4 @@ const lib = await import(pathToFileURL(library));
 lib.env.allowRemoteModels = false;
 lib.env.localModelPath = models;
 const cases = JSON.parse(readFileSync(0, "utf8")).map((one) => ({ ...one, device: "cpu" }));
-process.stdout.write(JSON.stringify(await answers(lib, cases)));
+process.stdout.write(JSON.stringify(await answers(lib, cases, models)));
