@@ -18,6 +18,7 @@ namespace ferry::models {
 Registry Registry::builtin() {
   Registry registry;
   registry.add(albert::arch());
+  registry.add(bart::arch());
   registry.add(beit::arch());
   registry.add(bert::arch());
   registry.add(bloom::arch());
@@ -44,6 +45,8 @@ Registry Registry::builtin() {
   registry.add(hubert::arch());
   registry.add(layoutlmv3::arch());
   registry.add(llama::arch());
+  registry.add(marian::arch());
+  registry.add(mbart::arch());
   registry.add(mistral::arch());
   registry.add(mixtral::arch());
   registry.add(mobilenet_v2::arch());

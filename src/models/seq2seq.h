@@ -5,6 +5,9 @@
 namespace ferry::models {
 
 // clang-format off
+namespace bart { nn::Architecture arch(); }
+namespace marian { nn::Architecture arch(); }
+namespace mbart { nn::Architecture arch(); }
 namespace mt5 { nn::Architecture arch(); }
 namespace t5 { nn::Architecture arch(); }
 // clang-format on

@@ -60,7 +60,22 @@ T5_SIZES = dict(
     relative_attention_num_buckets=8, relative_attention_max_distance=12, layer_norm_epsilon=1e-3, pad_token_id=0,
     decoder_start_token_id=0,
 )  # fmt: skip
+BART_SIZES = dict(
+    vocab_size=43, d_model=24, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=3,
+    encoder_ffn_dim=37, decoder_ffn_dim=29, max_position_embeddings=40, pad_token_id=PAD, eos_token_id=EOS,
+    bos_token_id=0, decoder_start_token_id=EOS,
+)  # fmt: skip
+TEXT = [f"text2text-generation{PAST}", "text2text-generation", f"feature-extraction{PAST}", "feature-extraction",
+        "text-generation", f"text-generation{PAST}"]  # fmt: skip
+CLASSIFIERS = {
+    "classification_head.dense.weight": (24, 24), "classification_head.dense.bias": (24,),
+    "classification_head.out_proj.weight": (LABELS, 24), "classification_head.out_proj.bias": (LABELS,),
+    "qa_outputs.weight": (2, 24), "qa_outputs.bias": (2,),
+}  # fmt: skip
 MODELS = {
+    "bart": Model(BART_SIZES, [*TEXT, "text-classification", "question-answering"], heads=CLASSIFIERS),
+    "mbart": Model(BART_SIZES, [*TEXT, "text-classification", "question-answering"], heads=CLASSIFIERS),
+    "marian": Model(BART_SIZES | dict(decoder_vocab_size=43), TEXT),
     "t5": Model(T5_SIZES, SEQ2SEQ),
     "mt5": Model(T5_SIZES | dict(num_decoder_layers=2), SEQ2SEQ),
 }
@@ -121,6 +136,33 @@ def t5_cases() -> list[Case]:
     ]  # fmt: skip
 
 
+def bart_cases() -> list[Case]:
+    small = {"encoder_layers": 1, "decoder_layers": 1}
+    return [
+        variant("bart/scaled", "scale_embedding, a head of its own, another activation", own=True,
+                config=small | {"scale_embedding": True, "tie_word_embeddings": False, "activation_function": "relu"},
+                edit_weights=untied_bart),
+        variant("bart/old-names", "embeddings saved four times, keys of fairseq's time", own=True, config=small,
+                edit_weights=old_bart, edit_config=lambda c: c | {"add_final_layer_norm": False, "normalize_embedding": True}),
+        variant("mbart/scaled", "scale_embedding", own=True, config=small | {"scale_embedding": True}),
+        variant("marian/two-tables", "embeddings of its own on each side", own=True,
+                config=small | {"share_encoder_decoder_embeddings": False, "scale_embedding": True}),
+        variant("marian/odd", "an odd width, swish", own=True,
+                config=small | {"d_model": 21, "encoder_attention_heads": 3, "activation_function": "swish"}),
+    ]  # fmt: skip
+
+
+def untied_bart(state: dict) -> dict:
+    """Embeddings of its own on each side, which count where nothing is tied."""
+    sides = {"encoder": 0.8, "decoder": 1.2}
+    return state | {f"model.{side}.embed_tokens.weight": state["model.shared.weight"] * by for side, by in sides.items()}
+
+
+def old_bart(state: dict) -> dict:
+    return state | {f"{name}.weight": state["model.shared.weight"].clone()
+                    for name in ("model.encoder.embed_tokens", "model.decoder.embed_tokens", "lm_head")}
+
+
 def early_t5(state: dict) -> dict:
     more = {f"{side}.embed_tokens.weight": state["shared.weight"].clone() for side in ("encoder", "decoder")}
     table = state["decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"]
@@ -128,7 +170,7 @@ def early_t5(state: dict) -> dict:
 
 
 def all_cases() -> list[Case]:
-    cases = base_cases() + t5_cases()
+    cases = base_cases() + t5_cases() + bart_cases()
     assert len({case.name for case in cases}) == len(cases)
     return cases
 
@@ -169,11 +211,21 @@ def text_mask(batch: int, length: int) -> torch.Tensor:
     return mask
 
 
+def decoder_embeddings(folder: pathlib.Path) -> None:
+    """What transformers looks for in a decoder alone; the whole model's checkpoint keeps it once."""
+    state = load_file(folder / "model.safetensors")
+    if "model.shared.weight" in state:
+        state["model.decoder.embed_tokens.weight"] = state["model.shared.weight"].clone()
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 class Reference:
     """The case's folder as transformers loads it."""
 
     def __init__(self, case: Case, folder: pathlib.Path):
         self.case = case
+        if case.plain_task == "text-generation":
+            decoder_embeddings(folder)
         self.model, info = AUTO_CLASSES[case.plain_task].from_pretrained(
             folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
         )
@@ -193,7 +245,46 @@ class Reference:
 
     def decoder_ids(self, run: int, batch: int, length: int) -> torch.Tensor:
         vocabulary = self.config.get_text_config(decoder=True).vocab_size
+        vocabulary = getattr(self.config, "decoder_vocab_size", None) or vocabulary
         return torch.randint(3, vocabulary, (batch, length), generator=generator(self.seed(run), "decoder ids"))
+
+    def text_with_end(self, run: int, batch: int, length: int) -> dict[str, torch.Tensor]:
+        """Two ends in each row: the last counts."""
+        inputs = self.encoder_inputs(run, batch, length)
+        for row in range(batch):
+            inputs["input_ids"][row, [1, length // 2]] = EOS
+        return inputs
+
+    def run_text(self, inputs: dict) -> dict[str, torch.Tensor]:
+        result = self.model(**inputs, use_cache=False)
+        return {name: result[name] for name in ("logits", "start_logits", "end_logits") if name in result}
+
+    def causal_inputs(self, run: int, batch: int, tokens: int, past: int | None) -> dict[str, torch.Tensor]:
+        mask = torch.ones(batch, tokens + (past or 0), dtype=torch.int64)
+        if batch > 1:
+            mask[1, -max(1, tokens // 3) :] = 0
+        inputs = {"input_ids": self.decoder_ids(run, batch, tokens), "attention_mask": mask}
+        heads = self.config.decoder_attention_heads
+        for layer in range(self.config.decoder_layers if past is not None else 0):
+            for part in ("key", "value"):
+                name = f"past_key_values.{layer}.{part}"
+                inputs[name] = normal((batch, heads, past, self.config.d_model // heads), self.seed(run), name)
+        return inputs
+
+    def run_causal(self, inputs: dict) -> dict[str, torch.Tensor]:
+        dtype, cache = next(self.model.parameters()).dtype, DynamicCache()
+        layers = sum(name.endswith(".key") for name in inputs)
+        for layer in range(layers):
+            key, value = (inputs[f"past_key_values.{layer}.{part}"].to(dtype) for part in ("key", "value"))
+            if key.shape[2] > 0:
+                cache.update(key, value, layer)
+        given = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        result = self.model(**given, past_key_values=EncoderDecoderCache(cache, DynamicCache()) if layers else None, use_cache=layers > 0)
+        outputs = {"logits": result.logits}
+        for layer in range(layers):
+            outputs[f"present.{layer}.key"] = cache.layers[layer].keys
+            outputs[f"present.{layer}.value"] = cache.layers[layer].values
+        return outputs
 
     # The parts. Inputs and outputs have the names of Optimum.
 
@@ -285,7 +376,13 @@ def write_checkpoint(case: Case) -> None:
 
 def parts_of(case: Case, reference: Reference) -> dict[str, tuple]:
     """file -> (how it is computed, its inputs by run)"""
-    one = case.plain_task in ("feature-extraction", "text-classification", "question-answering") and not case.task.endswith(PAST)
+    if case.plain_task in ("text-classification", "question-answering"):
+        return {"model.onnx": (reference.run_text, [reference.text_with_end(i, b, e) for i, (b, e, _, _) in enumerate(FIRST_RUNS)])}
+    if case.plain_task == "text-generation":
+        past = case.task.endswith(PAST)
+        inputs = [reference.causal_inputs(i, b, s, p if past else None) for i, (b, _, s, p) in enumerate([*FIRST_RUNS, *(PAST_RUNS if past else [])])]
+        return {"model.onnx": (reference.run_causal, inputs)}
+    one = case.plain_task in ("feature-extraction",) and not case.task.endswith(PAST)
     if one:
         inputs = [reference.encoder_inputs(i, b, e) | {"decoder_input_ids": reference.decoder_ids(i, b, s)} for i, (b, e, s, _) in enumerate(FIRST_RUNS)]
         return {"model.onnx": (reference.run_whole, inputs)}
