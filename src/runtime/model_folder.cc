@@ -30,15 +30,25 @@ std::vector<fs::path> onnx_files(const fs::path& folder) {
   return out;
 }
 
+// The names that Optimum gives, now and in older versions.
+std::vector<std::string> standard_names(std::string_view task) {
+  if (starts_with(task, "text-generation"))
+    return {"model.onnx", "decoder_model_merged.onnx", "decoder_model.onnx"};
+  if (starts_with(task, "text2text-generation")) return {"encoder_model.onnx"};
+  return {"model.onnx"};
+}
+
 // Empty if the folder has no model.
-fs::path choose_model(const fs::path& folder, const LoadOptions& options) {
+fs::path choose_model(const fs::path& folder, const LoadOptions& options, std::string_view task) {
   if (!options.file_name.empty()) {
     check_relative_name(options.file_name, "file_name");
     if (ferry::is_regular_file(folder / options.file_name)) return folder / options.file_name;
     throw Error(ErrorCode::not_found, fmt::format("there is no {} in {}", printable(options.file_name),
                                                   printable(folder.string())));
   }
-  if (ferry::is_regular_file(folder / "model.onnx")) return folder / "model.onnx";
+  for (const auto& name : standard_names(task)) {
+    if (ferry::is_regular_file(folder / name)) return folder / name;
+  }
   const auto files = onnx_files(folder);
   if (files.empty()) return {};
   if (files.size() > 1) {
@@ -108,7 +118,7 @@ ModelFolder export_to_temporary(const std::string& model, const LoadOptions& opt
   exporting.onnxruntime = options.onnxruntime;
   exporting.log = options.log;
   main_export(exporting);
-  return {folder, choose_model(folder, {}), std::move(remover)};
+  return {folder, choose_model(folder, {}, task), std::move(remover)};
 }
 
 }  // namespace
@@ -121,9 +131,9 @@ ModelFolder open_model_folder(const std::string& model, const LoadOptions& optio
     check_relative_name(options.subfolder, "subfolder");
     folder /= options.subfolder;
   }
-  fs::path file = choose_model(folder, options);
+  fs::path file = choose_model(folder, options, task);
   // transformers.js repositories keep their graphs in onnx/.
-  if (file.empty() && options.subfolder.empty()) file = choose_model(root / "onnx", options);
+  if (file.empty() && options.subfolder.empty()) file = choose_model(root / "onnx", options, task);
   if (!file.empty()) return {folder, std::move(file), nullptr};
   if (!ferry::is_regular_file(folder / "config.json")) {
     throw Error(ErrorCode::not_found,
@@ -136,9 +146,15 @@ ModelFolder open_model_folder(const std::string& model, const LoadOptions& optio
 }
 
 std::vector<fs::path> files_to_save(const ModelFolder& folder) {
-  std::vector<fs::path> out = {folder.model};
-  const fs::path data = folder.model.string() + "_data";
-  if (ferry::is_regular_file(data)) out.push_back(data);
+  std::vector<fs::path> models = {folder.model};
+  // An encoder has its decoders beside it.
+  if (folder.model.filename() == "encoder_model.onnx") models = onnx_files(folder.model.parent_path());
+  std::vector<fs::path> out;
+  for (const auto& model : models) {
+    out.push_back(model);
+    const fs::path data = model.string() + "_data";
+    if (ferry::is_regular_file(data)) out.push_back(data);
+  }
   std::error_code ignored;
   std::vector<fs::path> small;
   for (const auto& entry : fs::directory_iterator(folder.path, ignored)) {

@@ -10,8 +10,7 @@
 #include "base/json.h"
 #include "base/temporary_files.h"
 #include "base/text.h"
-#include "ort/session.h"
-#include "runtime/model_folder.h"
+#include "runtime/model_impl.h"
 
 namespace ferry {
 namespace fs = std::filesystem;
@@ -25,14 +24,7 @@ ModelInputs::ModelInputs(const BatchEncoding& encoding) {
   }
 }
 
-struct ORTModel::Impl {
-  runtime::ModelFolder folder;
-  std::string config;
-  ort::Runtime runtime;
-  ort::Session session;
-};
-
-namespace {
+namespace runtime {
 
 ort::Runtime open_runtime(const LoadOptions& options) {
   ort::RuntimeOptions out;
@@ -60,20 +52,9 @@ ort::SessionOptions session_options(const LoadOptions& options, const ort::Runti
   return out;
 }
 
-// What transformers fills in where a caller gives ids alone.
-std::optional<HostTensor> default_input(const std::string& name,
-                                        const std::map<std::string, HostTensor>& given) {
-  const auto ids = given.find("input_ids");
-  if (ids == given.end()) return std::nullopt;
-  const Dims& dims = ids->second.dims;
-  if (name == "token_type_ids") return HostTensor::zeros(DType::i64, dims);
-  if (name == "attention_mask") return HostTensor::i64(dims, std::vector<int64_t>(ids->second.count(), 1));
-  if (name == "position_ids" && !dims.empty()) {
-    std::vector<int64_t> positions(ids->second.count());
-    for (size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<int64_t>(i) % dims.back();
-    return HostTensor::i64(dims, positions);
-  }
-  return std::nullopt;
+std::string read_config(const fs::path& folder) {
+  const fs::path config = folder / "config.json";
+  return ferry::is_regular_file(config) ? read_text(config, 16u << 20) : "{}";
 }
 
 // Integers follow the graph's width, floats its precision; what would lose meaning stays and is refused by
@@ -91,7 +72,7 @@ HostTensor in_dtype(const HostTensor& tensor, DType wanted) {
   return tensor;
 }
 
-HostTensor take(std::map<std::string, HostTensor>& outputs, const std::string& name) {
+HostTensor take_output(std::map<std::string, HostTensor>& outputs, const std::string& name) {
   const auto found = outputs.find(name);
   if (found == outputs.end()) {
     std::vector<std::string> names;
@@ -102,15 +83,35 @@ HostTensor take(std::map<std::string, HostTensor>& outputs, const std::string& n
   return std::move(found->second);
 }
 
+}  // namespace runtime
+
+namespace {
+
+// What transformers fills in where a caller gives ids alone.
+std::optional<HostTensor> default_input(const std::string& name,
+                                        const std::map<std::string, HostTensor>& given) {
+  const auto ids = given.find("input_ids");
+  if (ids == given.end()) return std::nullopt;
+  const Dims& dims = ids->second.dims;
+  if (name == "token_type_ids") return HostTensor::zeros(DType::i64, dims);
+  if (name == "attention_mask") return HostTensor::i64(dims, std::vector<int64_t>(ids->second.count(), 1));
+  if (name == "position_ids" && !dims.empty()) {
+    std::vector<int64_t> positions(ids->second.count());
+    for (size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<int64_t>(i) % dims.back();
+    return HostTensor::i64(dims, positions);
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 ORTModel::ORTModel(std::string_view model, const LoadOptions& options, std::string_view task) {
   runtime::ModelFolder folder = runtime::open_model_folder(std::string(model), options, task);
-  const auto runtime = open_runtime(options);
-  ort::Session session(runtime, folder.model, session_options(options, runtime));
-  const fs::path config = folder.path / "config.json";
-  std::string text = ferry::is_regular_file(config) ? read_text(config, 16u << 20) : "{}";
-  impl_ = std::make_shared<const Impl>(Impl{std::move(folder), std::move(text), runtime, std::move(session)});
+  const auto runtime = runtime::open_runtime(options);
+  ort::Session session(runtime, folder.model, runtime::session_options(options, runtime));
+  std::string config = runtime::read_config(folder.path);
+  impl_ = std::make_shared<const Impl>(Impl{std::move(folder), std::move(config), runtime, std::move(session),
+                                            options.log != nullptr ? *options.log : Log{}});
 }
 
 ORTModel::ORTModel(ORTModel&&) noexcept = default;
@@ -122,9 +123,9 @@ std::map<std::string, HostTensor> ORTModel::run(const ModelInputs& inputs) const
   const auto& given = inputs.tensors();
   for (const auto& declared : impl_->session.inputs()) {
     if (const auto found = given.find(declared.name); found != given.end()) {
-      feeds.emplace_back(declared.name, in_dtype(found->second, declared.dtype));
+      feeds.emplace_back(declared.name, runtime::in_dtype(found->second, declared.dtype));
     } else if (auto made = default_input(declared.name, given)) {
-      feeds.emplace_back(declared.name, in_dtype(*made, declared.dtype));
+      feeds.emplace_back(declared.name, runtime::in_dtype(*made, declared.dtype));
     } else {
       throw Error(ErrorCode::not_found, fmt::format("the input \"{}\" is missing", declared.name))
           .with_hint("the model takes " + join(input_names()));
@@ -196,9 +197,10 @@ ORTModelForFeatureExtraction::Output ORTModelForFeatureExtraction::operator()(
     const ModelInputs& inputs) const {
   auto outputs = run(inputs);
   Output out;
-  if (outputs.count("sentence_embedding") > 0) out.sentence_embedding = take(outputs, "sentence_embedding");
-  out.last_hidden_state =
-      take(outputs, outputs.count("token_embeddings") > 0 ? "token_embeddings" : "last_hidden_state");
+  if (outputs.count("sentence_embedding") > 0)
+    out.sentence_embedding = runtime::take_output(outputs, "sentence_embedding");
+  out.last_hidden_state = runtime::take_output(
+      outputs, outputs.count("token_embeddings") > 0 ? "token_embeddings" : "last_hidden_state");
   return out;
 }
 
@@ -210,7 +212,7 @@ ORTModelForQuestionAnswering ORTModelForQuestionAnswering::from_pretrained(std::
 ORTModelForQuestionAnswering::Output ORTModelForQuestionAnswering::operator()(
     const ModelInputs& inputs) const {
   auto outputs = run(inputs);
-  return {take(outputs, "start_logits"), take(outputs, "end_logits")};
+  return {runtime::take_output(outputs, "start_logits"), runtime::take_output(outputs, "end_logits")};
 }
 
 ORTModelForMaskedLM ORTModelForMaskedLM::from_pretrained(std::string_view model, const LoadOptions& options) {
@@ -219,7 +221,7 @@ ORTModelForMaskedLM ORTModelForMaskedLM::from_pretrained(std::string_view model,
 
 LogitsOutput ORTModelForMaskedLM::operator()(const ModelInputs& inputs) const {
   auto outputs = run(inputs);
-  return {take(outputs, "logits")};
+  return {runtime::take_output(outputs, "logits")};
 }
 
 ORTModelForSequenceClassification ORTModelForSequenceClassification::from_pretrained(
@@ -229,7 +231,7 @@ ORTModelForSequenceClassification ORTModelForSequenceClassification::from_pretra
 
 LogitsOutput ORTModelForSequenceClassification::operator()(const ModelInputs& inputs) const {
   auto outputs = run(inputs);
-  return {take(outputs, "logits")};
+  return {runtime::take_output(outputs, "logits")};
 }
 
 ORTModelForTokenClassification ORTModelForTokenClassification::from_pretrained(std::string_view model,
@@ -239,7 +241,7 @@ ORTModelForTokenClassification ORTModelForTokenClassification::from_pretrained(s
 
 LogitsOutput ORTModelForTokenClassification::operator()(const ModelInputs& inputs) const {
   auto outputs = run(inputs);
-  return {take(outputs, "logits")};
+  return {runtime::take_output(outputs, "logits")};
 }
 
 ORTModelForMultipleChoice ORTModelForMultipleChoice::from_pretrained(std::string_view model,
@@ -249,7 +251,7 @@ ORTModelForMultipleChoice ORTModelForMultipleChoice::from_pretrained(std::string
 
 LogitsOutput ORTModelForMultipleChoice::operator()(const ModelInputs& inputs) const {
   auto outputs = run(inputs);
-  return {take(outputs, "logits")};
+  return {runtime::take_output(outputs, "logits")};
 }
 
 }  // namespace ferry
