@@ -57,19 +57,6 @@ Tensor residual(const BartConfig& c, const Scope& norm_place, const Tensor& x, c
   return c.form.normalize_before ? x + part(norm(x)) : norm(x + part(x));
 }
 
-struct BartEncoderLayer : Module<BartConfig> {
-  using Module::Module;
-  BartAttention self_attn{at("self_attn"), c, c.encoder_attention_heads};
-  BartFeedForward feed_forward{scope, c, c.encoder_ffn_dim};
-
-  Tensor operator()(const Tensor& x, const Tensor& mask) const {
-    const auto named = scope.named();
-    const Tensor y = residual(c, at("self_attn_layer_norm"), x,
-                              [&](const Tensor& t) { return self_attn.over_itself(t, mask); });
-    return residual(c, at("final_layer_norm"), y, feed_forward);
-  }
-};
-
 struct BartDecoderLayer : LayerModule<BartConfig> {
   using LayerModule::LayerModule;
   BartAttention self_attn{at("self_attn"), c, c.decoder_attention_heads};
@@ -172,6 +159,13 @@ Tensor BartAttention::over_encoder(const Tensor& x, int64_t layer, Decoding& run
 Tensor BartFeedForward::operator()(const Tensor& x) const {
   const Scope function = at("activation_fn");
   return fc2(activation(c.activation_function, fc1(x), &function));
+}
+
+Tensor BartEncoderLayer::operator()(const Tensor& x, const Tensor& mask) const {
+  const auto named = scope.named();
+  const Tensor y = residual(c, at("self_attn_layer_norm"), x,
+                            [&](const Tensor& t) { return self_attn.over_itself(t, mask); });
+  return residual(c, at("final_layer_norm"), y, feed_forward);
 }
 
 Tensor BartEncoder::operator()(const Embedding& embed_tokens, const Tensor& ids,

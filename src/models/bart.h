@@ -16,8 +16,9 @@ namespace op = ir::op;
 struct BartForm {
   bool normalize_before = false;  ///< Norms lie before attention and feed-forward, not after.
   bool embedding_norm = true;
-  bool final_norm = false;      ///< "layer_norm" after the last layer.
-  bool sinusoidal = false;      ///< Positions are computed, not learned.
+  bool final_norm = false;  ///< "layer_norm" after the last layer.
+  bool sinusoidal = false;  ///< Positions are computed, not learned.
+  bool key_bias = true;
   int64_t position_offset = 2;  ///< Of learned positions in their table.
   /// A text that is read twice starts, the second time, with its own last token (the language), not with
   /// decoder_start_token_id.
@@ -59,7 +60,7 @@ struct BartAttention : Module<BartConfig> {
   BartAttention(Scope place, const BartConfig& config, int64_t num_heads)
       : Module(std::move(place), config), heads(num_heads) {}
   int64_t heads;
-  Linear k_proj{at("k_proj"), c.d_model, c.d_model};
+  Linear k_proj{at("k_proj"), c.d_model, c.d_model, c.form.key_bias};
   Linear v_proj{at("v_proj"), c.d_model, c.d_model};
   Linear q_proj{at("q_proj"), c.d_model, c.d_model};
   Linear out_proj{at("out_proj"), c.d_model, c.d_model};
@@ -79,6 +80,15 @@ struct BartFeedForward : Module<BartConfig> {
   Linear fc2{at("fc2"), inner, c.d_model};
 
   Tensor operator()(const Tensor& x) const;
+};
+
+struct BartEncoderLayer : Module<BartConfig> {
+  using Module::Module;
+  BartAttention self_attn{at("self_attn"), c, c.encoder_attention_heads};
+  BartFeedForward feed_forward{scope, c, c.encoder_ffn_dim};
+
+  /// [B, E, H] -> [B, E, H]; the mask may be empty.
+  Tensor operator()(const Tensor& x, const Tensor& mask) const;
 };
 
 struct BartEncoder : Module<BartConfig> {

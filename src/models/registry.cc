@@ -70,6 +70,7 @@ Registry Registry::builtin() {
   registry.add(vit::arch());
   registry.add(wav2vec2::arch());
   registry.add(wavlm::arch());
+  registry.add(whisper::arch());
   registry.add(xlm_roberta::arch());
   registry.add(yolos::arch());
   return registry;

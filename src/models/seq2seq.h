@@ -10,6 +10,7 @@ namespace marian { nn::Architecture arch(); }
 namespace mbart { nn::Architecture arch(); }
 namespace mt5 { nn::Architecture arch(); }
 namespace t5 { nn::Architecture arch(); }
+namespace whisper { nn::Architecture arch(); }
 // clang-format on
 
 }  // namespace ferry::models

@@ -75,6 +75,16 @@ CLASSIFIERS = {
 MODELS = {
     "bart": Model(BART_SIZES, [*TEXT, "text-classification", "question-answering"], heads=CLASSIFIERS),
     "mbart": Model(BART_SIZES, [*TEXT, "text-classification", "question-answering"], heads=CLASSIFIERS),
+    "whisper": Model(
+        dict(vocab_size=43, d_model=24, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+             decoder_attention_heads=3, encoder_ffn_dim=37, decoder_ffn_dim=29, num_mel_bins=7, max_source_positions=11,
+             max_target_positions=30, pad_token_id=PAD, eos_token_id=EOS, bos_token_id=0, decoder_start_token_id=EOS,
+             suppress_tokens=None, begin_suppress_tokens=None, classifier_proj_size=13),
+        [f"automatic-speech-recognition{PAST}", "automatic-speech-recognition", f"feature-extraction{PAST}",
+         "feature-extraction", "audio-classification"],
+        heads={"projector.weight": (13, 24), "projector.bias": (13,), "classifier.weight": (LABELS, 13),
+               "classifier.bias": (LABELS,), "layer_weights": (3,)},
+    ),
     "marian": Model(BART_SIZES | dict(decoder_vocab_size=43), TEXT),
     "t5": Model(T5_SIZES, SEQ2SEQ),
     "mt5": Model(T5_SIZES | dict(num_decoder_layers=2), SEQ2SEQ),
@@ -145,6 +155,10 @@ def bart_cases() -> list[Case]:
         variant("bart/old-names", "embeddings saved four times, keys of fairseq's time", own=True, config=small,
                 edit_weights=old_bart, edit_config=lambda c: c | {"add_final_layer_norm": False, "normalize_embedding": True}),
         variant("mbart/scaled", "scale_embedding", own=True, config=small | {"scale_embedding": True}),
+        variant("whisper/untied", "a head of its own, another activation", own=True,
+                config=small | {"tie_word_embeddings": False, "activation_function": "relu", "scale_embedding": True}),
+        Case("whisper-audio-classification-layers", "whisper", "audio-classification", "a weighted sum of the layers",
+             {"use_weighted_layer_sum": True, "num_labels": LABELS}, f"whisper-automatic-speech-recognition{PAST}"),
         variant("marian/two-tables", "embeddings of its own on each side", own=True,
                 config=small | {"share_encoder_decoder_embeddings": False, "scale_embedding": True}),
         variant("marian/odd", "an odd width, swish", own=True,
@@ -219,6 +233,13 @@ def decoder_embeddings(folder: pathlib.Path) -> None:
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def encoder_alone(folder: pathlib.Path) -> None:
+    """The names of a classifier over the encoder."""
+    state = load_file(folder / "model.safetensors")
+    state = {k.removeprefix("model."): v for k, v in state.items() if not k.startswith("model.decoder")}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 class Reference:
     """The case's folder as transformers loads it."""
 
@@ -226,6 +247,8 @@ class Reference:
         self.case = case
         if case.plain_task == "text-generation":
             decoder_embeddings(folder)
+        if case.task == "audio-classification":
+            encoder_alone(folder)
         self.model, info = AUTO_CLASSES[case.plain_task].from_pretrained(
             folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
         )
@@ -239,6 +262,9 @@ class Reference:
         return f"{self.case.weights or self.case.name}/{run}"
 
     def encoder_inputs(self, run: int, batch: int, length: int) -> dict[str, torch.Tensor]:
+        if self.config.model_type == "whisper":
+            dims = (batch, self.config.num_mel_bins, 2 * self.config.max_source_positions)
+            return {"input_features": normal(dims, self.seed(run), "features")}
         mask = text_mask(batch, length)
         ids = torch.randint(3, self.config.vocab_size, (batch, length), generator=generator(self.seed(run), "ids"))
         return {"input_ids": ids.masked_fill(mask == 0, self.config.pad_token_id), "attention_mask": mask}
@@ -251,12 +277,12 @@ class Reference:
     def text_with_end(self, run: int, batch: int, length: int) -> dict[str, torch.Tensor]:
         """Two ends in each row: the last counts."""
         inputs = self.encoder_inputs(run, batch, length)
-        for row in range(batch):
+        for row in range(batch if "input_ids" in inputs else 0):
             inputs["input_ids"][row, [1, length // 2]] = EOS
         return inputs
 
     def run_text(self, inputs: dict) -> dict[str, torch.Tensor]:
-        result = self.model(**inputs, use_cache=False)
+        result = self.model(**inputs, **({"use_cache": False} if "input_ids" in inputs else {}))
         return {name: result[name] for name in ("logits", "start_logits", "end_logits") if name in result}
 
     def causal_inputs(self, run: int, batch: int, tokens: int, past: int | None) -> dict[str, torch.Tensor]:
@@ -327,7 +353,8 @@ class Reference:
 
     def run_whole(self, inputs: dict) -> dict[str, torch.Tensor]:
         result = self.model(**inputs, use_cache=False)
-        return {self.result: result[self.result]}
+        names = [self.result] + ["encoder_last_hidden_state"] * (self.config.model_type == "whisper")
+        return {name: result[name] for name in names}
 
     def encoder_size(self) -> int:
         return self.config.d_model
@@ -336,6 +363,8 @@ class Reference:
 def decoder_inputs(reference: Reference, run: int, batch: int, states: int, tokens: int, past: int | None) -> dict[str, torch.Tensor]:
     seed = reference.seed(run)
     inputs = {"input_ids": reference.decoder_ids(run, batch, tokens), "encoder_attention_mask": text_mask(batch, states)}
+    if reference.config.model_type == "whisper":
+        del inputs["encoder_attention_mask"]
     if past is None:
         inputs["encoder_hidden_states"] = normal((batch, states, reference.encoder_size()), seed, "states")
         return inputs
@@ -376,7 +405,7 @@ def write_checkpoint(case: Case) -> None:
 
 def parts_of(case: Case, reference: Reference) -> dict[str, tuple]:
     """file -> (how it is computed, its inputs by run)"""
-    if case.plain_task in ("text-classification", "question-answering"):
+    if case.plain_task.endswith("classification") or case.plain_task == "question-answering":
         return {"model.onnx": (reference.run_text, [reference.text_with_end(i, b, e) for i, (b, e, _, _) in enumerate(FIRST_RUNS)])}
     if case.plain_task == "text-generation":
         past = case.task.endswith(PAST)
