@@ -8,6 +8,7 @@
 // Results equal those of transformers 4.57.6 on the same folder. All pipelines may be called from several
 // threads. Errors: those of AutoTokenizer and ORTModel; Error{usage} for inputs that a pipeline cannot take.
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -15,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ferry/generation.h"
 #include "ferry/modeling.h"
 #include "ferry/tokenizer.h"
 
@@ -179,6 +181,41 @@ class TextRankingPipeline {
   std::optional<uint64_t> max_length_;
 };
 
+struct TextGenerationOptions {
+  std::string prefix;              ///< Before the prompt; no part of the result.
+  bool return_full_text = true;    ///< The prompt before what was generated.
+  bool add_special_tokens = true;  ///< A chat's template has its own.
+  bool truncation = false;         ///< Cut prompts that are longer than the tokenizer's model_max_length.
+  bool skip_special_tokens = true;
+  bool clean_up_tokenization_spaces = true;
+  std::optional<uint64_t> seed;
+  std::function<void(std::string_view)> stream;  ///< New text as it comes, of one sequence.
+};
+struct GeneratedText {
+  std::string text;
+  std::vector<int64_t> token_ids;  ///< The prompt's, too.
+};
+class TextGenerationPipeline {
+ public:
+  TextGenerationPipeline(Tokenizer tokenizer, ORTModelForCausalLM model);
+  /// What the pipeline does unless told otherwise: 256 new tokens sampled at temperature 0.7, and what the
+  /// folder says besides. Fewer where the model has no room for as many.
+  [[nodiscard]] const GenerationConfig& generation_config() const { return config_; }
+  /// num_return_sequences results. A prompt without tokens is the beginning token, where the model has one.
+  [[nodiscard]] std::vector<GeneratedText> operator()(std::string_view prompt, const GenerationConfig& config,
+                                                      const TextGenerationOptions& options = {}) const;
+  [[nodiscard]] std::vector<GeneratedText> operator()(std::string_view prompt,
+                                                      const TextGenerationOptions& options = {}) const {
+    return (*this)(prompt, config_, options);
+  }
+  [[nodiscard]] const Tokenizer& tokenizer() const { return tokenizer_; }
+
+ private:
+  Tokenizer tokenizer_;
+  std::shared_ptr<const ORTModelForCausalLM> model_;
+  GenerationConfig config_;
+};
+
 /// Any of the pipelines, by the name of its task; inputs and results as transformers' JSON.
 class Pipeline {
  public:
@@ -194,6 +231,9 @@ class Pipeline {
   /// option.
   [[nodiscard]] nlohmann::ordered_json operator()(const nlohmann::ordered_json& input,
                                                   const nlohmann::ordered_json& options) const;
+  /// text-generation alone: as above, and the new text as it comes. Errors: Error{usage} for another task.
+  nlohmann::ordered_json stream(const nlohmann::ordered_json& input, const nlohmann::ordered_json& options,
+                                const std::function<void(std::string_view)>& write) const;
   /// One result an input, in order. An input that cannot be taken gives {"error": message} in its place; the
   /// others are not affected. Sentence embeddings are computed for the whole batch at once, everything else
   /// one after the other.

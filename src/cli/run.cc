@@ -53,6 +53,7 @@ void add_run(CLI::App& parent, Context& context) {
       "JSON Lines file of inputs, - for standard input: texts, or objects as the flags name them");
   app->add_option("--output", request.output, "Where results go, one line each; standard output if left out");
   app->add_option("--draw", request.draw, "PNG file for the picture with the result drawn on it");
+  app->add_flag("--stream", request.stream, "Write generated text as it comes");
   app->add_option("--batch-size", request.batch_size, "Inputs computed at once")->capture_default_str();
   app->add_option("--options", flags->json, "Options of the pipeline as JSON, with transformers' names")
       ->capture_default_str();

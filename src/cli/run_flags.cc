@@ -12,6 +12,7 @@ using Texts = std::vector<std::string>;
 
 constexpr RunFlag kInputs[] = {
     {"--text", "text", RunFlagKind::text, "The text"},
+    {"--prompt", "text", RunFlagKind::text, "The text to continue"},
     {"--text-pair", "text_pair", RunFlagKind::text, "The second text of a pair"},
     {"--question", "question", RunFlagKind::text, "The question"},
     {"--context", "context", RunFlagKind::text, "The text that holds the answer"},
@@ -23,6 +24,19 @@ constexpr RunFlag kInputs[] = {
 
 constexpr RunFlag kOptions[] = {
     {"--top-k,--top_k", "top_k", RunFlagKind::integer, "How many results"},
+    {"--max-new-tokens,--max_new_tokens", "max_new_tokens", RunFlagKind::integer,
+     "The most tokens to generate"},
+    {"--do-sample,--do_sample", "do_sample", RunFlagKind::boolean,
+     "Draw tokens; --do-sample=false takes the likeliest"},
+    {"--temperature", "temperature", RunFlagKind::number, "Of sampling; 0 takes the likeliest token"},
+    {"--top-p,--top_p", "top_p", RunFlagKind::number,
+     "Draw from the likeliest tokens of so much probability"},
+    {"--repetition-penalty,--repetition_penalty", "repetition_penalty", RunFlagKind::number,
+     "Above 1: tokens that came already come less often"},
+    {"--num-beams,--num_beams", "num_beams", RunFlagKind::integer, "Beams of beam search"},
+    {"--num-return-sequences,--num_return_sequences", "num_return_sequences", RunFlagKind::integer,
+     "How many continuations"},
+    {"--seed", "seed", RunFlagKind::integer, "The same seed draws the same tokens"},
     {"--candidate-label", "candidate_labels", RunFlagKind::texts,
      "A label of zero-shot-classification or zero-shot-image-classification (repeatable)"},
     {"--threshold", "threshold", RunFlagKind::number, "Scores below are left out (pictures)"},

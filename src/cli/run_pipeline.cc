@@ -72,10 +72,18 @@ void run_pipeline(const RunRequest& request, const Json& value, const Json& opti
   }
   if (!request.draw.empty() && !value.contains("image"))
     throw Error(ErrorCode::usage, "--draw draws on the picture of --image");
+  if (request.stream && !request.input.empty())
+    throw Error(ErrorCode::usage, "--stream takes one prompt, not a file of them");
   const Pipeline pipe = pipeline(request.task, request.model, request.load);
   if (!request.input.empty()) return run_lines(request, pipe, options, out);
   const bool text_alone = value.size() == 1 && value.contains("text");
-  const Json result = pipe(text_alone ? value.at("text") : value, options);
+  const Json& one = text_alone ? value.at("text") : value;
+  if (request.stream) {
+    pipe.stream(one, options, [&](std::string_view text) { out << text << std::flush; });
+    out << '\n';
+    return;
+  }
+  const Json result = pipe(one, options);
   if (!request.draw.empty()) write_drawing(request.draw, value.at("image").get<std::string>(), result);
   out << line_of(result, request.compact ? -1 : 2);
 }

@@ -14,6 +14,7 @@ struct RunRequest {
   std::string output;  ///< Where results of a file go; "" or "-": standard output.
   std::string draw;    ///< PNG file for the picture with the result drawn on it; "": none.
   size_t batch_size = 1;
+  bool stream = false;   ///< Generated text as it comes, instead of the result.
   bool compact = false;  ///< One line a result.
   LoadOptions load;
 };

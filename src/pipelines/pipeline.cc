@@ -44,6 +44,10 @@ Answer Pipeline::operator()(const QuestionAnsweringInput& input,
 Json Pipeline::operator()(const Json& input, const Json& options) const {
   return runner_->run(input, options);
 }
+Json Pipeline::stream(const Json& input, const Json& options,
+                      const std::function<void(std::string_view)>& write) const {
+  return runner_->stream(input, options, write);
+}
 std::string_view Pipeline::task() const {
   return runner_->task;
 }

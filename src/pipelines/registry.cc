@@ -14,6 +14,7 @@ std::span<const PipelineEntry> pipeline_table() {
       {"object-detection", {}, object_detection},
       {"question-answering", {}, question_answering},
       {"text-classification", {"sentiment-analysis"}, text_classification},
+      {"text-generation", {}, text_generation},
       {"text-ranking", {}, text_ranking},
       {"token-classification", {"ner"}, token_classification},
       {"zero-shot-classification", {}, zero_shot_classification},

@@ -25,6 +25,7 @@ std::shared_ptr<Pipeline::Runner> feature_extraction(std::string_view model, con
 std::shared_ptr<Pipeline::Runner> fill_mask(std::string_view model, const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> question_answering(std::string_view model, const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> text_classification(std::string_view model, const LoadOptions& options);
+std::shared_ptr<Pipeline::Runner> text_generation(std::string_view model, const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> text_ranking(std::string_view model, const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> token_classification(std::string_view model, const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> zero_shot_classification(std::string_view model,

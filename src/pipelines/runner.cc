@@ -14,6 +14,11 @@ std::optional<std::vector<nlohmann::ordered_json>> Pipeline::Runner::run_batch(
   return std::nullopt;
 }
 
+nlohmann::ordered_json Pipeline::Runner::stream(const nlohmann::ordered_json&, const nlohmann::ordered_json&,
+                                                const std::function<void(std::string_view)>&) const {
+  pipelines::refuse(task, "makes no text that could be streamed");
+}
+
 namespace pipelines {
 
 void refuse(std::string_view task, std::string_view what) {

@@ -21,6 +21,10 @@ struct Pipeline::Runner {
   /// All inputs at once, or nothing if the task has no such form for them.
   [[nodiscard]] virtual std::optional<std::vector<nlohmann::ordered_json>> run_batch(
       std::span<const nlohmann::ordered_json> inputs, const nlohmann::ordered_json& options) const;
+  /// run() that hands over text as it comes. Errors: Error{usage} if the task makes no text.
+  virtual nlohmann::ordered_json stream(const nlohmann::ordered_json& input,
+                                        const nlohmann::ordered_json& options,
+                                        const std::function<void(std::string_view)>& write) const;
   [[nodiscard]] virtual const QuestionAnsweringPipeline* question_answering() const { return nullptr; }
   std::string task;
 };
@@ -54,6 +58,8 @@ class OptionReader {
   }
 
   [[nodiscard]] bool has(const char* name) const;
+  /// Whether it was read.
+  [[nodiscard]] bool knows(std::string_view name) const { return known_.count(name) > 0; }
   void check() const;
 
  private:

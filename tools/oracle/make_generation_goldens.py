@@ -13,7 +13,9 @@ import pathlib
 import warnings
 
 import torch
-from transformers import AutoModelForCausalLM, GenerationConfig
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (AutoModelForCausalLM, GenerationConfig, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast,
+                          pipeline)
 from transformers.generation import logits_process, stopping_criteria
 from transformers.generation.beam_search import BeamSearchScorer
 from transformers.utils import logging
@@ -182,6 +184,51 @@ def processors():
     write(ROOT / "generation" / "processors.json", cases)
 
 
+TEMPLATE = ("{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] | trim }}<|end|>{% endfor %}"
+            "{% if add_generation_prompt %}<|assistant|>{% endif %}")  # fmt: skip
+TEXTS = ["The cat sat on the mat.", "blue sky, red dog: é 漢 😀", "john works"]
+
+
+def text_generation():
+    """tests/data/pipelines/text-generation: a GPT-2 with a tokenizer and a chat template of its own."""
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    special = ["<|end|>", "<|user|>", "<|assistant|>", "<pad>"]
+    core.train_from_iterator(TEXTS * 3, trainers.BpeTrainer(
+        vocab_size=310, special_tokens=special, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|end|>", bos_token="<|end|>", pad_token="<pad>",
+                                        model_max_length=64, chat_template=TEMPLATE)
+    torch.manual_seed(3)
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), n_embd=24, n_layer=2, n_head=3, n_positions=64,
+                                       bos_token_id=0, eos_token_id=0)).eval()
+    for name, parameter in model.named_parameters():
+        if "ln_" not in name:
+            parameter.copy_(torch.randn_like(parameter) * 0.6)
+    model.transformer.wte.weight[4:260] *= 0.5  # bytes alone come less often than words
+    folder = ROOT / "pipelines" / "text-generation"
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"chat_template": TEMPLATE}, indent=2) + "\n")
+    pipe = pipeline("text-generation", model=model, tokenizer=tokenizer)
+    greedy = {"do_sample": False, "max_new_tokens": 9}
+    beams = greedy | {"num_beams": 3}
+    chat = [{"role": "user", "content": "The cat"}]
+    prefilled = [*chat, {"role": "assistant", "content": " sat on "}]
+    calls = [(t, greedy) for t in TEXTS] + [
+        ("", greedy), (TEXTS[1], greedy | {"return_full_text": False}),
+        (TEXTS[1], beams | {"num_return_sequences": 2}), (TEXTS[0], greedy | {"return_tensors": True}),
+        (TEXTS[2], greedy | {"prefix": "dog:", "skip_special_tokens": False}),
+        (TEXTS[0], greedy | {"repetition_penalty": 1.5, "clean_up_tokenization_spaces": False}),
+        (TEXTS[0], greedy | {"stop_sequence": "ks", "max_new_tokens": 40}),
+        (chat, greedy), (chat, greedy | {"return_full_text": False}), (prefilled, greedy), (TEXTS[:2], beams)]  # fmt: skip
+    cases = [{"input": i, "options": o, "output": pipe(i, **o)} for i, o in calls]
+    (folder / "expected.json").write_text(
+        json.dumps({"task": "text-generation", "cases": cases}, indent=1, ensure_ascii=False) + "\n")
+
+
 def main():
     torch.set_num_threads(1)
     logging.set_verbosity_error()
@@ -189,6 +236,7 @@ def main():
     with torch.no_grad():
         processors()
         causal()
+        text_generation()
 
 
 if __name__ == "__main__":

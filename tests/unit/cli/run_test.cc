@@ -69,5 +69,27 @@ TEST(Run, APictureIsLabelledAndDrawnOn) {
       HasSubstr("--draw draws on the picture of --image"));
 }
 
+TEST(Run, TextIsGeneratedAndStreamed) {
+  const std::string model = std::string(FERRY_TEST_DATA) + "/pipelines/text-generation";
+  const auto generate = [&](std::vector<const char*> more) {
+    std::vector<const char*> arguments = {"ferry",           "--json",      "run",
+                                          "text-generation", model.c_str(), "--prompt"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_line(arguments);
+  };
+  const auto whole = generate({"john works", "--do-sample=false", "--max-new-tokens", "9"});
+  EXPECT_EQ(whole.out,
+            "[{\"generated_text\":\"john works on onredmat \xF0\x9F\x98\x80 on \xF0\x9F\x98\x80redmat\"}]\n")
+      << whole.err;
+  EXPECT_EQ(generate({"john works", "--temperature", "0", "--max-new-tokens", "9", "--stream"}).out,
+            " on onredmat \xF0\x9F\x98\x80 on \xF0\x9F\x98\x80redmat\n");
+  EXPECT_EQ(generate({"john", "--seed", "5"}).out, generate({"john", "--seed", "5"}).out);
+  EXPECT_THAT(generate({"john", "--max-new-tokens", "90"}).err, HasSubstr("at most 6"));
+  EXPECT_THAT(generate({"john", "--options", "{\"levity\": 1}"}).err,
+              HasSubstr("text-generation: there is no option \"levity\""));
+  EXPECT_THAT(generate({"john", "--options", "{\"penalty_alpha\": 0.6}"}).err,
+              HasSubstr("penalty_alpha (0.6) is not built"));
+}
+
 }  // namespace
 }  // namespace ferry::cli

@@ -114,8 +114,8 @@ INSTANTIATE_TEST_SUITE_P(All, PipelineGolden,
                                            "feature-extraction", "fill-mask", "image-classification",
                                            "image-feature-extraction", "multi-label", "object-detection",
                                            "panoptic-segmentation", "question-answering", "regression",
-                                           "semantic-segmentation", "text-classification", "text-ranking",
-                                           "text-ranking-old", "token-classification",
+                                           "semantic-segmentation", "text-classification", "text-generation",
+                                           "text-ranking", "text-ranking-old", "token-classification",
                                            "zero-shot-classification", "zero-shot-image-classification"),
                          [](const auto& instance) {
                            std::string name = instance.param;
