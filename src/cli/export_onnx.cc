@@ -145,7 +145,6 @@ void add_later_flags(CLI::App& app, ExportFlags& flags) {
 
 // What cannot be done must not be passed over.
 void refuse_what_is_not_built(const ExportFlags& flags) {
-  if (flags.options.pad_token_id) not_built_yet("--pad_token_id", "set pad_token_id in config.json");
   if (flags.slim) not_built_yet("--slim", "leave it out: the graph has no redundant nodes to begin with");
   if (!flags.model_kwargs.empty()) not_built_yet("--model-kwargs", "leave it out");
   if (flags.dynamo) not_built_yet("--dynamo", "leave it out: ferry writes the graph itself, without tracing");

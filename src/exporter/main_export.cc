@@ -12,6 +12,7 @@
 #include "exporter/optimization_config.h"
 #include "exporter/optimize_graph.h"
 #include "exporter/ort_config.h"
+#include "exporter/pad_token.h"
 #include "exporter/side_files.h"
 #include "exporter/validate.h"
 #include "ferry/export.h"
@@ -121,6 +122,7 @@ struct Exporter {
     report.model_type = source.model_type;
     report.library = source.library;
     report.task = exporter::select_task(options, source, architecture, log);
+    exporter::complete_pad_token(source, report.task, options.pad_token_id, log);
     open_weights();
     auto parts = exporter::build_model(source, architecture, report.task, checkpoint,
                                        {dtype, options.dynamic_axes, options.shapes, options.monolith}, log);

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "program.h"
@@ -196,6 +197,31 @@ TEST(Export, AMismatchExits3AndWritesNothing) {
   EXPECT_EQ(ran.code, 3);
   EXPECT_THAT(ran.err, HasSubstr("error[validation_failed]: "));
   EXPECT_THAT(names_in(out), IsEmpty());
+}
+
+// What pads is said by the flag, the configuration or the tokenizer, in this order.
+TEST(Export, AClassifierNeedsAPadToken) {
+  const TemporaryFolder folder;
+  const fs::path model = folder / "model";
+  fs::create_directories(model);
+  fs::copy(golden("gpt2-text-generation-with-past") / "model.safetensors", model);
+  Json config = parsed(read_file(golden("gpt2-text-classification") / "config.json"));
+  config.erase("pad_token_id");
+  std::ofstream(model / "config.json") << config.dump();
+  const auto pad = [&](std::vector<std::string> more) -> Json {
+    std::vector<std::string> line = {"export", "onnx", "-m", model.string(), "--task", "text-classification"};
+    line.insert(line.end(), more.begin(), more.end());
+    line.push_back((folder / "out").string());
+    const Ran ran = run_ferry(line);
+    if (ran.code != 0) return ran.err;
+    return parsed(read_file(folder / "out/config.json")).at("pad_token_id");
+  };
+  EXPECT_THAT(pad({}).get<std::string>(), HasSubstr("--pad_token_id names it"));
+  EXPECT_EQ(pad({"--pad_token_id", "5"}), 5);
+  std::ofstream(model / "tokenizer_config.json")
+      << R"({"pad_token": "<p>", "added_tokens_decoder": {"7": {"content": "<p>"}}})";
+  EXPECT_EQ(pad({}), 7);
+  EXPECT_EQ(pad({"--pad_token_id", "6"}), 6);
 }
 
 TEST(Inspect, SaysWhatACheckpointIs) {
