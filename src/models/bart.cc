@@ -23,6 +23,29 @@ Weight sinusoids(int64_t count, int64_t size) {
   return Weight::from_f32({count, size}, values);
 }
 
+// sin and then cos of positions, as fairseq makes them in single precision; padding's row is 0.
+Weight fairseq_sinusoids(int64_t count, int64_t size, int64_t padding) {
+  const int64_t half = size / 2;
+  const float step = static_cast<float>(std::log(10000.0) / static_cast<double>(half - 1));
+  std::vector<float> values(static_cast<size_t>(count * size));
+  for (int64_t position = 0; position < count; ++position) {
+    for (int64_t j = 0; j < half && position != padding; ++j) {
+      const float angle = static_cast<float>(position) * std::exp(static_cast<float>(j) * -step);
+      values[static_cast<size_t>(position * size + j)] = std::sin(angle);
+      values[static_cast<size_t>(position * size + half + j)] = std::cos(angle);
+    }
+  }
+  return Weight::from_f32({count, size}, values);
+}
+
+// Real tokens of a row counted from the padding's number on, which padding itself has.
+Tensor counted_positions(const Tensor& ids, const Tensor& past, int64_t padding) {
+  const Tensor is_padding = op::emit("Equal", {ids, op::scalar(ids.graph(), padding)});
+  const Tensor real = op::cast(op::unary("Not", is_padding), DType::i64);
+  const Tensor counted = op::emit("CumSum", {real, op::scalar(ids.graph(), int64_t{1})});
+  return op::add((counted + past) * real, static_cast<double>(padding));
+}
+
 // Tokens with their positions from `first` on: [B, S, H].
 Tensor embedded(const Scope& place, const BartConfig& c, const Embedding& tokens, const Tensor& ids,
                 const Tensor& first, const Tensor& total) {
@@ -34,7 +57,14 @@ Tensor embedded(const Scope& place, const BartConfig& c, const Embedding& tokens
     const auto named = positions.named();
     places = op::range(first, total);
   }
-  if (c.form.sinusoidal) {
+  if (c.form.counted_sinusoids) {
+    positions.ignore("_float_tensor");
+    const auto named = positions.named();
+    const Weight table =
+        fairseq_sinusoids(c.max_position_embeddings + c.pad_token_id + 1, c.d_model, c.pad_token_id);
+    const Tensor at = counted_positions(ids, first, c.pad_token_id);
+    x = x + op::emit("Gather", {positions.constant("sinusoids", table.cast(x.dtype())), at});
+  } else if (c.form.sinusoidal) {
     positions.ignore("weight");
     const auto named = positions.named();
     const Weight table = sinusoids(c.max_position_embeddings, c.d_model);
@@ -69,7 +99,8 @@ struct BartDecoderLayer : LayerModule<BartConfig> {
     if (!attends_encoder) {
       for (const char* name : {"encoder_attn", "encoder_attn_layer_norm"}) scope.ignore(name);
     } else {
-      const BartAttention encoder_attn(at("encoder_attn"), c, c.decoder_attention_heads);
+      const BartAttention encoder_attn(at("encoder_attn"), c, c.decoder_attention_heads,
+                                       c.cross_attention_hidden_size);
       y = residual(c, at("encoder_attn_layer_norm"), y,
                    [&](const Tensor& t) { return encoder_attn.over_encoder(t, layer_idx, run); });
     }

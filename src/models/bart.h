@@ -18,6 +18,8 @@ struct BartForm {
   bool embedding_norm = true;
   bool final_norm = false;  ///< "layer_norm" after the last layer.
   bool sinusoidal = false;  ///< Positions are computed, not learned.
+  /// Positions are computed as fairseq does: padding has none, and counts for no one.
+  bool counted_sinusoids = false;
   bool key_bias = true;
   int64_t position_offset = 2;  ///< Of learned positions in their table.
   /// A text that is read twice starts, the second time, with its own last token (the language), not with
@@ -43,6 +45,7 @@ struct BartConfig {
   int64_t pad_token_id = 1;
   int64_t decoder_start_token_id = 2;
   int64_t num_labels = 3;
+  std::optional<int64_t> cross_attention_hidden_size;  ///< Of the encoder's results, if not d_model.
 
   [[nodiscard]] int64_t decoder_vocab() const { return decoder_vocab_size.value_or(vocab_size); }
   [[nodiscard]] float embed_scale() const {
@@ -57,11 +60,13 @@ struct BartConfig {
 };
 
 struct BartAttention : Module<BartConfig> {
-  BartAttention(Scope place, const BartConfig& config, int64_t num_heads)
-      : Module(std::move(place), config), heads(num_heads) {}
+  BartAttention(Scope place, const BartConfig& config, int64_t num_heads,
+                std::optional<int64_t> key_size = std::nullopt)
+      : Module(std::move(place), config), heads(num_heads), key_in(key_size.value_or(config.d_model)) {}
   int64_t heads;
-  Linear k_proj{at("k_proj"), c.d_model, c.d_model, c.form.key_bias};
-  Linear v_proj{at("v_proj"), c.d_model, c.d_model};
+  int64_t key_in;  ///< Size of what keys and values are made of.
+  Linear k_proj{at("k_proj"), key_in, c.d_model, c.form.key_bias};
+  Linear v_proj{at("v_proj"), key_in, c.d_model};
   Linear q_proj{at("q_proj"), c.d_model, c.d_model};
   Linear out_proj{at("out_proj"), c.d_model, c.d_model};
 

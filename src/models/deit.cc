@@ -3,30 +3,26 @@
 #include "models/image_encoders.h"
 #include "models/vit.h"
 
+namespace ferry::models::vit {
+using namespace nn;
+
+Tensor DeiTModel::hidden(const Inputs& in) const {
+  const Scope embeddings = at("embeddings");
+  const Tensor patches = patch_embeddings(embeddings / "patch_embeddings", c, in["pixel_values"]);
+  const Dims one = {1, 1, c.hidden_size};
+  const Weight both[] = {embeddings.weight("cls_token", one), embeddings.weight("distillation_token", one)};
+  const TokensAndPositions tokens{
+      embeddings.weight("position_embeddings", {1, 2 + c.num_patches(), c.hidden_size}),
+      Weight::concat(both, 1)};
+  return encode(scope, c, tokens.add_to(embeddings, image_to_tokens(patches)));
+}
+
+}  // namespace ferry::models::vit
+
 namespace ferry::models::deit {
 using namespace nn;
+using vit::DeiTModel;
 using vit::ViTConfig;
-
-namespace {
-
-struct DeiTModel : Module<ViTConfig> {
-  using Module::Module;
-  static constexpr const char* base_model_prefix = "deit";
-
-  Tensor hidden(const Inputs& in) const {  // -> [B, 2 + patches, hidden]
-    const Scope embeddings = at("embeddings");
-    const Tensor patches = vit::patch_embeddings(embeddings / "patch_embeddings", c, in["pixel_values"]);
-    const Dims one = {1, 1, c.hidden_size};
-    const Weight both[] = {embeddings.weight("cls_token", one), embeddings.weight("distillation_token", one)};
-    const TokensAndPositions tokens{
-        embeddings.weight("position_embeddings", {1, 2 + c.num_patches(), c.hidden_size}),
-        Weight::concat(both, 1)};
-    return vit::encode(scope, c, tokens.add_to(embeddings, image_to_tokens(patches)));
-  }
-  Outputs operator()(const Inputs& in) const { return {{"last_hidden_state", hidden(in)}}; }
-};
-
-}  // namespace
 
 Architecture arch() {
   return ArchBuilder<ViTConfig>("deit")

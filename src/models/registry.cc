@@ -67,6 +67,7 @@ Registry Registry::builtin() {
   registry.add(t5::arch());
   registry.add(unispeech::arch());
   registry.add(unispeech_sat::arch());
+  registry.add(vision_encoder_decoder::arch());
   registry.add(vit::arch());
   registry.add(wav2vec2::arch());
   registry.add(wavlm::arch());

@@ -10,6 +10,7 @@ namespace marian { nn::Architecture arch(); }
 namespace mbart { nn::Architecture arch(); }
 namespace mt5 { nn::Architecture arch(); }
 namespace t5 { nn::Architecture arch(); }
+namespace vision_encoder_decoder { nn::Architecture arch(); }
 namespace whisper { nn::Architecture arch(); }
 // clang-format on
 

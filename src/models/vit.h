@@ -59,6 +59,15 @@ struct ViTModel : nn::Module<ViTConfig> {
   nn::Outputs operator()(const nn::Inputs& in) const { return {{"last_hidden_state", hidden(in)}}; }
 };
 
+/// ViT with a second token of its own before the patches.
+struct DeiTModel : nn::Module<ViTConfig> {
+  using Module::Module;
+  static constexpr const char* base_model_prefix = "deit";
+
+  nn::Tensor hidden(const nn::Inputs& in) const;  // -> [B, 2 + patches, hidden]
+  nn::Outputs operator()(const nn::Inputs& in) const { return {{"last_hidden_state", hidden(in)}}; }
+};
+
 /// A classifier of the first token.
 template <typename Body>
 struct FirstTokenForImageClassification : nn::OverBody<Body> {

@@ -103,6 +103,11 @@ Tensor Decoding::attend(int64_t layer, const Tensor& query, const Tensor& key, c
   return merge_heads(op::attention(query, keys, values, options));
 }
 
+void Decoding::project_encoder(const Projection& project) {
+  if (const Tensor states = in_.find("encoder_hidden_states"))
+    in_.set("encoder_hidden_states", project(states));
+}
+
 Tensor Decoding::encoder_mask(DType dtype) {
   const Tensor attend = in_.find("encoder_attention_mask");
   if (!encoder_mask_ && attend) {

@@ -67,6 +67,8 @@ class Decoding {
                         ir::op::AttentionOptions options = {});
   /// The encoder's results, [B, E, size].
   [[nodiscard]] const Tensor& encoder_hidden_states() const { return in_["encoder_hidden_states"]; }
+  /// Puts what `project` makes of the encoder's results in their place; nothing where the cache has them all.
+  void project_encoder(const Projection& project);
   /// 0 for the encoder's tokens, the lowest number for its padding: [B, 1, 1, E]; empty without padding.
   [[nodiscard]] Tensor encoder_mask(DType dtype);
 

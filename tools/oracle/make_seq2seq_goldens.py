@@ -85,10 +85,28 @@ MODELS = {
         heads={"projector.weight": (13, 24), "projector.bias": (13,), "classifier.weight": (LABELS, 13),
                "classifier.bias": (LABELS,), "layer_weights": (3,)},
     ),
+    "vision-encoder-decoder": Model({}, [f"image-to-text{PAST}", "image-to-text"]),
     "marian": Model(BART_SIZES | dict(decoder_vocab_size=43), TEXT),
     "t5": Model(T5_SIZES, SEQ2SEQ),
     "mt5": Model(T5_SIZES | dict(num_decoder_layers=2), SEQ2SEQ),
 }
+
+
+VIT_SIZES = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=21, image_size=[12, 8],
+                 patch_size=4, layer_norm_eps=1e-3)  # fmt: skip
+TROCR_SIZES = dict(vocab_size=43, d_model=24, decoder_layers=2, decoder_attention_heads=3, decoder_ffn_dim=29,
+                   max_position_embeddings=40, pad_token_id=PAD, eos_token_id=EOS, bos_token_id=0,
+                   decoder_start_token_id=EOS)  # fmt: skip
+
+
+def captioner(encoder: str = "vit", decoder: dict | None = None, vit: dict | None = None):
+    """The configuration of an encoder of images with TrOCR's decoder."""
+    mapping = transformers.CONFIG_MAPPING
+    config = transformers.VisionEncoderDecoderConfig.from_encoder_decoder_configs(
+        mapping[encoder](**VIT_SIZES | (vit or {})), mapping["trocr"](**TROCR_SIZES | (decoder or {}))
+    )
+    config.pad_token_id = PAD
+    return config
 
 
 @dataclasses.dataclass
@@ -159,6 +177,14 @@ def bart_cases() -> list[Case]:
                 config=small | {"tie_word_embeddings": False, "activation_function": "relu", "scale_embedding": True}),
         Case("whisper-audio-classification-layers", "whisper", "audio-classification", "a weighted sum of the layers",
              {"use_weighted_layer_sum": True, "num_labels": LABELS}, f"whisper-automatic-speech-recognition{PAST}"),
+        variant("vision-encoder-decoder/sinusoids", "the large model's form: sines counted without padding, no norm of embeddings, relu, scaled", own=True,
+                config={"decoder": {"use_learned_position_embeddings": False, "layernorm_embedding": False, "scale_embedding": True,
+                                    "activation_function": "relu", "tie_word_embeddings": False, "decoder_layers": 1}}),
+        variant("vision-encoder-decoder/deit", "DeiT, keys of the encoder's size, no biases", own=True,
+                config={"encoder": "deit", "decoder": {"cross_attention_hidden_size": 16, "decoder_layers": 1},
+                        "vit": {"qkv_bias": False, "num_hidden_layers": 1}}),
+        variant("vision-encoder-decoder/one-width", "no projection between the sides", own=True,
+                config={"decoder": {"d_model": 16, "decoder_attention_heads": 2, "decoder_layers": 1}, "vit": {"num_hidden_layers": 1}}),
         variant("marian/two-tables", "embeddings of its own on each side", own=True,
                 config=small | {"share_encoder_decoder_embeddings": False, "scale_embedding": True}),
         variant("marian/odd", "an odd width, swish", own=True,
@@ -265,6 +291,9 @@ class Reference:
         if self.config.model_type == "whisper":
             dims = (batch, self.config.num_mel_bins, 2 * self.config.max_source_positions)
             return {"input_features": normal(dims, self.seed(run), "features")}
+        if self.config.model_type == "vision-encoder-decoder":
+            height, width = self.config.encoder.image_size
+            return {"pixel_values": normal((batch, 3, height, width), self.seed(run), "pixels")}
         mask = text_mask(batch, length)
         ids = torch.randint(3, self.config.vocab_size, (batch, length), generator=generator(self.seed(run), "ids"))
         return {"input_ids": ids.masked_fill(mask == 0, self.config.pad_token_id), "attention_mask": mask}
@@ -357,18 +386,18 @@ class Reference:
         return {name: result[name] for name in names}
 
     def encoder_size(self) -> int:
-        return self.config.d_model
+        return self.config.encoder.hidden_size if "encoder" in self.config.to_dict() else self.config.d_model
 
 
 def decoder_inputs(reference: Reference, run: int, batch: int, states: int, tokens: int, past: int | None) -> dict[str, torch.Tensor]:
     seed = reference.seed(run)
     inputs = {"input_ids": reference.decoder_ids(run, batch, tokens), "encoder_attention_mask": text_mask(batch, states)}
-    if reference.config.model_type == "whisper":
+    if reference.config.model_type in ("whisper", "vision-encoder-decoder"):
         del inputs["encoder_attention_mask"]
     if past is None:
         inputs["encoder_hidden_states"] = normal((batch, states, reference.encoder_size()), seed, "states")
         return inputs
-    config = reference.config
+    config = getattr(reference.config, "decoder", reference.config)
     heads = getattr(config, "decoder_attention_heads", None) or config.num_heads
     size = getattr(config, "d_kv", None) or config.d_model // heads
     layers = getattr(config, "decoder_layers", None) or config.num_decoder_layers
@@ -386,7 +415,10 @@ def decoder_inputs(reference: Reference, run: int, batch: int, states: int, toke
 
 
 def write_checkpoint(case: Case) -> None:
-    config = transformers.CONFIG_MAPPING[case.model_type](**{**case.model.sizes, **case.config})
+    if case.model_type == "vision-encoder-decoder":
+        config = captioner(**case.config)
+    else:
+        config = transformers.CONFIG_MAPPING[case.model_type](**{**case.model.sizes, **case.config})
     model = AUTO_CLASSES[case.plain_task].from_config(config)
     randomize(model, case)
     model.save_pretrained(case.folder)
