@@ -69,7 +69,7 @@ OptimizationConfig optimization_config(const nlohmann::json& json, std::string_v
       continue;
     }
     const auto* found = std::find_if(std::begin(kSwitches), std::end(kSwitches),
-                                     [&](const Switch& each) { return key == each.name; });
+                                     [&name = key](const Switch& each) { return name == each.name; });
     if (found == std::end(kSwitches)) invalid(key, "is not a key of an OptimizationConfig");
     if (!value.is_boolean()) invalid(key, "is not true or false");
     out.*found->member = value.get<bool>();
