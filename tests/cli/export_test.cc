@@ -97,6 +97,50 @@ TEST(Export, OptimizedOnTheWayAndAfterwards) {
   EXPECT_FALSE(std::filesystem::exists(folder / "refused"));
 }
 
+uintmax_t size_of_folder(const fs::path& folder) {
+  uintmax_t size = 0;
+  for (const auto& entry : fs::directory_iterator(folder)) size += fs::file_size(entry.path());
+  return size;
+}
+
+std::vector<std::string> models_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() == ".onnx") names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(Export, AnEncoderWithADecoderIsSeveralFilesOrOne) {
+  const fs::path folder = fs::path(::testing::TempDir()) / "ferry-seq2seq";
+  fs::remove_all(folder);
+  const std::string model = golden("t5-text2text-generation-with-past").string();
+  const auto exported = [&](const std::string& name, std::vector<std::string> flags) {
+    std::vector<std::string> command = {"export", "onnx", "-q", "--model", model};
+    command.insert(command.end(), flags.begin(), flags.end());
+    command.push_back((folder / name).string());
+    const Ran ran = run_ferry(command);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return models_in(folder / name);
+  };
+  using Names = std::vector<std::string>;
+  const Names all = {"decoder_model.onnx", "decoder_model_merged.onnx", "decoder_with_past_model.onnx",
+                     "encoder_model.onnx"};
+  EXPECT_EQ(exported("plain", {}), all);
+  EXPECT_EQ(exported("shared", {"--weights", "shared"}), all);
+  EXPECT_LT(fs::file_size(folder / "shared/model.onnx_data"),
+            fs::file_size(golden("t5-text2text-generation-with-past") / "model.safetensors") * 21 / 20);
+  EXPECT_LT(size_of_folder(folder / "shared"), size_of_folder(folder / "plain"));
+  EXPECT_EQ(exported("apart", {"--no-post-process"}),
+            (Names{"decoder_model.onnx", "decoder_with_past_model.onnx", "encoder_model.onnx"}));
+  EXPECT_EQ(exported("one", {"--monolith"}), Names{"model.onnx"});
+  const Ran both = run_ferry({"export", "onnx", "--model", model, "--monolith", "--task",
+                              "text2text-generation-with-past", (folder / "both").string()});
+  EXPECT_EQ(both.code, 2);
+  EXPECT_THAT(both.err, HasSubstr("not compatible with the --monolith argument"));
+}
+
 TEST(Export, RunsAsOptimumCli) {
   const TemporaryFolder folder;
   RunOptions options;
