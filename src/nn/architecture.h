@@ -125,6 +125,8 @@ struct DecoderSignature {
 };
 /// input_ids, attention_mask and, where the task takes them, position_ids and the cache.
 std::vector<InputSpec> decoder_inputs(const DecoderSignature& signature, std::string_view task);
+/// Of its cache, which is a past and what is new even where no past goes in (feature-extraction-with-past).
+OutputAxes decoder_output_axes(const DecoderSignature& signature);
 
 /// A model's results without its cache, unless the task keeps one ("-with-past").
 Outputs outputs_of_task(std::string_view task, Outputs outputs);
@@ -156,6 +158,7 @@ class ArchBuilder {
   }
   /// The same for a decoder: what the inputs are depends on the task as well.
   ArchBuilder& decoder(std::function<DecoderSignature(const C&)> signature) {
+    output_axes([signature](const C& c) { return decoder_output_axes(signature(c)); });
     inputs_ = [signature = std::move(signature)](const C& c, std::string_view task) {
       return decoder_inputs(signature(c), task);
     };

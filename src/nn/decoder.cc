@@ -221,4 +221,13 @@ std::vector<InputSpec> decoder_inputs(const DecoderSignature& signature, std::st
   return out;
 }
 
+OutputAxes decoder_output_axes(const DecoderSignature& signature) {
+  OutputAxes out;
+  for (int64_t layer = 0; layer < signature.layers; ++layer) {
+    for (const char* which : {"key", "value"})
+      out[fmt::format("present.{}.{}", layer, which)] = {{2, "past_sequence_length + sequence_length"}};
+  }
+  return out;
+}
+
 }  // namespace ferry::nn
