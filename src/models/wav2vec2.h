@@ -197,6 +197,7 @@ struct OverLayers : nn::OverBody<Body> {
 
   [[nodiscard]] nn::Tensor features(const nn::Inputs& in) const {  // [B, T, H]
     const auto states = this->body.states(in);
+    if (this->c.use_weighted_layer_sum) this->body.scope.ignore("adapter");  // It changes the last one alone.
     return this->c.use_weighted_layer_sum ? weighted_sum(this->scope, states) : this->body.hidden(states);
   }
 };

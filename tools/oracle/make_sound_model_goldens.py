@@ -99,8 +99,8 @@ def wav2vec2_cases() -> list[Case]:
                 use_weighted_layer_sum=True, num_hidden_layers=2, num_labels=3),
         variant("audio-frame-classification", "weighted", "the weighted sum, the last state of which is normalized",
                 use_weighted_layer_sum=True, num_labels=5, **stable),
-        variant("audio-xvector", "weighted", "the weighted sum, four layers over the frames",
-                use_weighted_layer_sum=True, tdnn_dim=[16, 20, 18, 23], tdnn_kernel=[2, 3, 1, 2],
+        variant("audio-xvector", "weighted", "the weighted sum, of states before the adapter; four layers over the frames",
+                add_adapter=True, num_adapter_layers=1, use_weighted_layer_sum=True, tdnn_dim=[16, 20, 18, 23], tdnn_kernel=[2, 3, 1, 2],
                 tdnn_dilation=[2, 1, 3, 1]),
     ]  # fmt: skip
 
