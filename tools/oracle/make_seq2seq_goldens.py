@@ -105,7 +105,7 @@ def captioner(encoder: str = "vit", decoder: dict | None = None, vit: dict | Non
     config = transformers.VisionEncoderDecoderConfig.from_encoder_decoder_configs(
         mapping[encoder](**VIT_SIZES | (vit or {})), mapping["trocr"](**TROCR_SIZES | (decoder or {}))
     )
-    config.pad_token_id = PAD
+    config.pad_token_id, config.decoder_start_token_id, config.eos_token_id = PAD, EOS, EOS
     return config
 
 

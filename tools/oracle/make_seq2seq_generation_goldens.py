@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""Makes tests/data/generation/seq2seq: what transformers' generate() makes of texts, spectrograms and pictures with the
+tiny encoders with decoders of tests/data/golden.
+
+    python tools/oracle/make_seq2seq_generation_goldens.py    (packages: tools/oracle/requirements.txt)
+"""
+
+import json
+import pathlib
+import tempfile
+
+import torch
+import transformers
+from make_goldens import materialize, normal
+from transformers.generation import GenerationMixin
+
+ROOT = pathlib.Path(__file__).resolve().parents[2] / "tests" / "data"
+MODELS = {
+    "mt5": ("text2text-generation", transformers.AutoModelForSeq2SeqLM, 0),
+    "bart": ("text2text-generation", transformers.AutoModelForSeq2SeqLM, 1),
+    "marian": ("text2text-generation", transformers.AutoModelForSeq2SeqLM, 1),
+    "whisper": ("automatic-speech-recognition", transformers.AutoModelForSpeechSeq2Seq, 1),
+    "vision-encoder-decoder": ("image-to-text", transformers.VisionEncoderDecoderModel, 1),
+}
+TEXTS = [[7, 3, 19, 22, 5, 3], [4, 11, 30]]
+
+
+def inputs_of(name, model, pad):
+    config = model.config
+    if name == "whisper":
+        return {"input_features": normal((2, config.num_mel_bins, 2 * config.max_source_positions), name, "generation")}
+    if name == "vision-encoder-decoder":
+        return {"pixel_values": normal((2, 3, *config.encoder.image_size), name, "generation")}
+    width = max(map(len, TEXTS))
+    rows = torch.tensor([row + [pad] * (width - len(row)) for row in TEXTS])
+    return {"input_ids": rows, "attention_mask": (rows != pad).long()}
+
+
+def calls(eos):
+    ends = {"eos_token_id": eos, "max_new_tokens": 12}
+    yield {"max_new_tokens": 9}
+    yield ends
+    yield ends | {"num_beams": 3}
+    yield ends | {"num_beams": 4, "num_return_sequences": 2, "length_penalty": 2.0, "early_stopping": True}
+    yield ends | {"repetition_penalty": 1.4, "no_repeat_ngram_size": 2, "min_new_tokens": 5}
+    yield {"max_length": 8, "forced_eos_token_id": 39, "forced_bos_token_id": 5, "num_beams": 2, "eos_token_id": eos[0]}
+
+
+def main():
+    transformers.logging.set_verbosity_error()
+    torch.set_num_threads(1)
+    out = ROOT / "generation" / "seq2seq"
+    out.mkdir(parents=True, exist_ok=True)
+    for name, (task, auto, pad) in MODELS.items():
+        with tempfile.TemporaryDirectory() as scratch, torch.inference_mode():
+            folder = materialize(ROOT / "golden" / f"{name}-{task}-with-past", pathlib.Path(scratch) / "model")
+            model = auto.from_pretrained(folder).eval()
+            inputs = inputs_of(name, model, pad)
+            free = GenerationMixin.generate(model, **inputs, max_new_tokens=12, do_sample=False, eos_token_id=None)
+            eos = [int(free[0, 5]), int(free[1, 8])]
+            cases = []
+            for options in calls(eos):
+                found = GenerationMixin.generate(model, **inputs, do_sample=False, pad_token_id=pad, return_dict_in_generate=True,
+                                                 output_scores=True, **options)
+                case = {"options": options | {"pad_token_id": pad}, "sequences": found.sequences.tolist()}
+                if "sequences_scores" in found:
+                    case["scores"] = found.sequences_scores.tolist()
+                cases.append(case)
+        listed = {key: {"dims": list(value.shape), "values": value.flatten().tolist()} for key, value in inputs.items()}
+        (out / f"{name}.json").write_text(json.dumps({"task": task, "inputs": listed, "cases": cases}) + "\n")
+        print(name, len(cases), [len(c["sequences"][0]) for c in cases])
+
+
+if __name__ == "__main__":
+    main()
