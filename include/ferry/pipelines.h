@@ -18,6 +18,7 @@
 
 #include "ferry/generation.h"
 #include "ferry/modeling.h"
+#include "ferry/seq2seq.h"
 #include "ferry/tokenizer.h"
 
 namespace ferry {
@@ -214,6 +215,35 @@ class TextGenerationPipeline {
   Tokenizer tokenizer_;
   std::shared_ptr<const ORTModelForCausalLM> model_;
   GenerationConfig config_;
+};
+
+struct Text2TextGenerationOptions {
+  bool truncation = false;                           ///< Cut texts that are longer than the model takes.
+  std::optional<bool> clean_up_tokenization_spaces;  ///< Nothing: as the tokenizer says.
+  std::optional<uint64_t> seed;
+};
+/// Text to text: "text2text-generation", "summarization", "translation". The task decides what the
+/// configuration's task_specific_params say: a prefix, lengths.
+class Text2TextGenerationPipeline {
+ public:
+  Text2TextGenerationPipeline(Tokenizer tokenizer, ORTModelForSeq2SeqLM model,
+                              const std::string& task = "text2text-generation");
+  /// What the pipeline does unless told otherwise: what the folder says, else four beams and 256 tokens,
+  /// which go before a max_length that the task or the caller names, as in transformers.
+  [[nodiscard]] const GenerationConfig& generation_config() const { return config_; }
+  /// num_return_sequences results.
+  [[nodiscard]] std::vector<GeneratedText> operator()(std::string_view text, const GenerationConfig& config,
+                                                      const Text2TextGenerationOptions& options = {}) const;
+  [[nodiscard]] std::vector<GeneratedText> operator()(std::string_view text,
+                                                      const Text2TextGenerationOptions& options = {}) const {
+    return (*this)(text, config_, options);
+  }
+
+ private:
+  Tokenizer tokenizer_;
+  ORTModelForSeq2SeqLM model_;
+  GenerationConfig config_;
+  std::string prefix_;
 };
 
 /// Any of the pipelines, by the name of its task; inputs and results as transformers' JSON.

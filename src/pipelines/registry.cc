@@ -13,10 +13,13 @@ std::span<const PipelineEntry> pipeline_table() {
       {"image-segmentation", {"semantic-segmentation"}, image_segmentation},
       {"object-detection", {}, object_detection},
       {"question-answering", {}, question_answering},
+      {"summarization", {}, summarization},
       {"text-classification", {"sentiment-analysis"}, text_classification},
       {"text-generation", {}, text_generation},
+      {"text2text-generation", {}, text2text_generation},
       {"text-ranking", {}, text_ranking},
       {"token-classification", {"ner"}, token_classification},
+      {"translation", {}, translation},
       {"zero-shot-classification", {}, zero_shot_classification},
       {"zero-shot-image-classification", {}, zero_shot_image_classification},
   };

@@ -24,10 +24,13 @@ std::shared_ptr<Pipeline::Runner> zero_shot_image_classification(std::string_vie
 std::shared_ptr<Pipeline::Runner> feature_extraction(std::string_view model, const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> fill_mask(std::string_view model, const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> question_answering(std::string_view model, const LoadOptions& options);
+std::shared_ptr<Pipeline::Runner> summarization(std::string_view model, const LoadOptions& options);
+std::shared_ptr<Pipeline::Runner> text2text_generation(std::string_view model, const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> text_classification(std::string_view model, const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> text_generation(std::string_view model, const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> text_ranking(std::string_view model, const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> token_classification(std::string_view model, const LoadOptions& options);
+std::shared_ptr<Pipeline::Runner> translation(std::string_view model, const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> zero_shot_classification(std::string_view model,
                                                            const LoadOptions& options);
 

@@ -12,6 +12,7 @@ import tempfile
 import torch
 import transformers
 from make_goldens import materialize, normal
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers.generation import GenerationMixin
 
 ROOT = pathlib.Path(__file__).resolve().parents[2] / "tests" / "data"
@@ -46,6 +47,36 @@ def calls(eos):
     yield {"max_length": 8, "forced_eos_token_id": 39, "forced_bos_token_id": 5, "num_beams": 2, "eos_token_id": eos[0]}
 
 
+SENTENCES = ["the cat sat on the mat", "a dog runs after the cat", "where is the mat ?"]
+
+
+def pipelines_goldens():
+    """The pipelines that make text of text, on a tiny T5 with a vocabulary of words."""
+    words = sorted({word for sentence in SENTENCES for word in sentence.split()} | {"translate", "summarize", ":"})
+    core = Tokenizer(models.WordLevel({w: i for i, w in enumerate(["<pad>", "</s>", "<unk>", *words])}, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    core.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=core, eos_token="</s>", pad_token="<pad>", unk_token="<unk>", model_max_length=20)
+    specific = {"summarization": {"prefix": "summarize : ", "max_length": 9, "min_length": 3, "num_beams": 2, "length_penalty": 2.0},
+                "translation": {"prefix": "translate : ", "max_length": 12}}  # fmt: skip
+    config = transformers.T5Config(vocab_size=len(tokenizer), d_model=16, d_kv=4, d_ff=21, num_layers=1, num_heads=2, decoder_start_token_id=0,
+                                   eos_token_id=1, pad_token_id=0, task_specific_params=specific)  # fmt: skip
+    torch.manual_seed(11)
+    model = transformers.T5ForConditionalGeneration(config).eval()
+    for parameter in model.parameters():
+        parameter.copy_(torch.randn_like(parameter) * 1.3)
+    for task in ("text2text-generation", "summarization", "translation"):
+        folder = ROOT / "pipelines" / task
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        # Loaded again: a pipeline changes its model's configuration.
+        pipe = transformers.pipeline(task, model=transformers.T5ForConditionalGeneration.from_pretrained(folder), tokenizer=tokenizer)
+        options = [{}, {"max_new_tokens": 6}, {"num_beams": 1, "max_new_tokens": 7, "max_length": 5}, {"num_beams": 3, "num_return_sequences": 2, "max_new_tokens": 5}]
+        cases = [{"input": t, "options": o, "output": pipe(t, **o)} for o in options for t in SENTENCES]
+        (folder / "expected.json").write_text(json.dumps({"task": task, "cases": cases}, indent=1) + "\n")
+        print(task, cases[0]["output"])
+
+
 def main():
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(1)
@@ -73,3 +104,5 @@ def main():
 
 if __name__ == "__main__":
     main()
+    with torch.no_grad():
+        pipelines_goldens()

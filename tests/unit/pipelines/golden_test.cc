@@ -114,8 +114,9 @@ INSTANTIATE_TEST_SUITE_P(All, PipelineGolden,
                                            "feature-extraction", "fill-mask", "image-classification",
                                            "image-feature-extraction", "multi-label", "object-detection",
                                            "panoptic-segmentation", "question-answering", "regression",
-                                           "semantic-segmentation", "text-classification", "text-generation",
-                                           "text-ranking", "text-ranking-old", "token-classification",
+                                           "semantic-segmentation", "summarization", "text-classification",
+                                           "text-generation", "text2text-generation", "text-ranking",
+                                           "text-ranking-old", "token-classification", "translation",
                                            "zero-shot-classification", "zero-shot-image-classification"),
                          [](const auto& instance) {
                            std::string name = instance.param;
