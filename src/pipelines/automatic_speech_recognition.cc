@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -166,6 +167,15 @@ Transcription CTCSpeechRecognitionPipeline::operator()(const Audio& audio,
 
 std::shared_ptr<Pipeline::Runner> pipelines::automatic_speech_recognition(std::string_view folder,
                                                                           const LoadOptions& options) {
+  std::error_code ignored;
+  if (std::filesystem::exists(std::filesystem::path(folder) / options.subfolder / "encoder_model.onnx",
+                              ignored)) {
+    throw Error(
+        ErrorCode::unsupported,
+        "automatic-speech-recognition with an encoder and a decoder (Whisper) is not built yet: models "
+        "with a CTC head are")
+        .with_hint("ORTModelForSpeechSeq2Seq of ferry/seq2seq.h generates the tokens");
+  }
   auto model = ORTModelForCTC::from_pretrained(folder, options);
   auto extractor = AutoFeatureExtractor::from_pretrained(model.folder());
   auto tokenizer = Wav2Vec2CTCTokenizer::from_pretrained(model.folder());

@@ -31,6 +31,13 @@ namespace {
 runtime::ModelFolder open_folder(std::string_view model, const LoadOptions& options, std::string_view task) {
   LoadOptions wanted = options;
   if (wanted.file_name.empty()) wanted.file_name = "encoder_model.onnx";
+  // A checkpoint is exported, as everywhere.
+  std::error_code ignored;
+  const fs::path place = fs::path(model) / options.subfolder;
+  if (fs::is_directory(place, ignored) &&
+      std::none_of(fs::directory_iterator(place), {},
+                   [](const auto& entry) { return entry.path().extension() == ".onnx"; }))
+    wanted.export_model = true;
   return runtime::open_model_folder(std::string(model), wanted, options.task.empty() ? task : options.task);
 }
 
