@@ -304,6 +304,8 @@ struct Exporter {
 
   void validate(const BuiltPart& part, const fs::path& model,
                 const std::vector<exporter::ReferenceRun>& reference, FileReport& file) {
+    exporter::refuse_weights_that_are_no_numbers(reference, part.graph,
+                                                 (options.output / part.file).string());
     const exporter::Tolerance tolerance = this->tolerance();
     report.atol = tolerance.absolute;
     ort::RuntimeOptions runtime_options;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "reference/interpreter.h"
+#include "tensor/convert.h"
 
 namespace ferry::exporter {
 namespace {
@@ -145,6 +146,46 @@ std::vector<ReferenceRun> merged_runs(std::vector<ReferenceRun> decoder, std::ve
   decoder.insert(decoder.end(), std::make_move_iterator(with_past.begin()),
                  std::make_move_iterator(with_past.end()));
   return decoder;
+}
+
+namespace {
+
+bool holds_nan(const ReferenceRun& run) {
+  return std::any_of(run.outputs.begin(), run.outputs.end(), [](const auto& output) {
+    if (!is_floating(output.second.dtype)) return false;
+    const HostTensor values = output.second.to_f32();
+    const auto numbers = values.template as<float>();
+    return std::any_of(numbers.begin(), numbers.end(), [](float x) { return std::isnan(x); });
+  });
+}
+
+bool is_finite(const Weight& weight) {
+  constexpr uint64_t kPiece = 1 << 20;
+  for (uint64_t first = 0; first < weight.count(); first += kPiece) {
+    const uint64_t count = std::min(kPiece, weight.count() - first);
+    std::vector<std::byte> raw(*byte_size(weight.dtype(), count));
+    weight.read(first, count, raw.data());
+    std::vector<float> values(count);
+    to_floats(raw.data(), weight.dtype(), count, values.data());
+    if (!std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+void refuse_weights_that_are_no_numbers(const std::vector<ReferenceRun>& reference, const ir::Graph& graph,
+                                        const std::string& shown) {
+  if (std::none_of(reference.begin(), reference.end(), holds_nan)) return;
+  std::vector<std::string> names;
+  for (const ir::Value* value : graph.used_weights()) {
+    if (is_floating(value->dtype) && !is_finite(*value->weight)) names.push_back(printable(value->name, 200));
+  }
+  if (names.empty()) return;  // The comparison warns of it.
+  throw Error(ErrorCode::validation_failed,
+              fmt::format("{}: the results are no numbers, as {} infinite numbers or NaN: {}", shown,
+                          names.size() == 1 ? "a weight holds" : "weights hold", join(names, ", ", 5)))
+      .with_hint("nothing was written; --no-validation exports the weights as they are");
 }
 
 Tolerance tolerance_for(DType dtype, std::optional<double> atol) {

@@ -28,6 +28,11 @@ std::vector<ReferenceRun> merged_runs(std::vector<ReferenceRun> decoder, std::ve
                                       const std::vector<nn::InputSpec>& with_past_inputs,
                                       const ir::Graph& merged);
 
+/// Where the reference's results are no numbers because weights are none: says which. A comparison of NaN
+/// with NaN would prove nothing. Errors: Error{validation_failed}.
+void refuse_weights_that_are_no_numbers(const std::vector<ReferenceRun>& reference, const ir::Graph& graph,
+                                        const std::string& shown);
+
 struct Tolerance {
   double absolute = 1e-4;
   double relative = 1e-5;  ///< As numpy.allclose.

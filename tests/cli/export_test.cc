@@ -112,6 +112,26 @@ std::vector<std::string> models_in(const fs::path& folder) {
   return names;
 }
 
+TEST(Export, AWeightThatIsNoNumberIsNamed) {
+  const fs::path folder = fs::path(::testing::TempDir()) / "ferry-nan";
+  fs::remove_all(folder);
+  fs::create_directories(folder / "model");
+  fs::copy_file(golden("bert-fill-mask") / "config.json", folder / "model/config.json");
+  fs::copy_file(golden("bert-fill-mask") / "model.safetensors", folder / "model/model.safetensors");
+  std::fstream file(folder / "model/model.safetensors", std::ios::binary | std::ios::in | std::ios::out);
+  uint64_t header = 0;
+  file.read(reinterpret_cast<char*>(&header), sizeof header);
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  file.seekp(static_cast<std::streamoff>(sizeof header + header));
+  file.write(reinterpret_cast<const char*>(&nan), sizeof nan);
+  file.close();
+  const Ran ran =
+      run_ferry({"export", "onnx", "--model", (folder / "model").string(), (folder / "out").string()});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err, HasSubstr("a weight holds infinite numbers or NaN: "));
+  EXPECT_FALSE(fs::exists(folder / "out/model.onnx"));
+}
+
 TEST(Export, AnEncoderWithADecoderIsSeveralFilesOrOne) {
   const fs::path folder = fs::path(::testing::TempDir()) / "ferry-seq2seq";
   fs::remove_all(folder);
