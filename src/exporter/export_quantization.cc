@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "passes/fold.h"
 #include "passes/quantize/dynamic.h"
 #include "passes/quantize/matmul_nbits.h"
 
@@ -57,6 +58,7 @@ void quantize(ir::Graph& graph, const ExportQuantization& how, const std::string
   if (how.method == "int8") {
     passes::DynamicQuantization options;
     options.nodes.operators = passes::dynamic_operators();
+    passes::untie_products(graph);
     const auto result = passes::quantize_dynamic(graph, options);
     log.info(fmt::format("{}: {} nodes quantized to int8, {} of their kind left as they are", file,
                          result.quantized.size(), result.kept.size()));
@@ -64,6 +66,7 @@ void quantize(ir::Graph& graph, const ExportQuantization& how, const std::string
     passes::MatMulNBitsOptions options;
     options.format = {4, how.block_size, how.symmetric};
     options.head_bits = how.head_bits;
+    if (how.head_bits != 0) passes::untie_products(graph);
     const auto result = passes::quantize_matmul_nbits(graph, options);
     log.info(fmt::format("{}: the weights of {} products quantized to int4 in blocks of {}{}", file,
                          result.quantized, how.block_size,

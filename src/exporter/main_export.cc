@@ -315,8 +315,9 @@ struct Exporter {
     ort::SessionOptions session_options;
     session_options.graph_optimization = ort::GraphOptimization::none;
     session_options.severity = LogLevel::error;
-    // Two short runs: arranging the weights for fast ones would take longer than it saves.
-    session_options.config["session.disable_prepacking"] = "1";
+    // Two short runs: arranging the weights for fast ones would take longer than it saves. Integers are
+    // multiplied as a user's session does it, which arranged weights decide.
+    if (options.quantization.method.empty()) session_options.config["session.disable_prepacking"] = "1";
     session_options.memory_pattern = false;
     const auto session = [&] {
       // Weights in the checkpoint's folder are looked for beside the final file, not the temporary one.

@@ -12,6 +12,7 @@
 #include "exporter/side_files.h"
 #include "onnx/reader.h"
 #include "onnx/writer.h"
+#include "passes/fold.h"
 #include "passes/quantize/dynamic.h"
 
 namespace ferry {
@@ -81,6 +82,7 @@ struct Run {
     const std::string suffix = options.file_suffix.empty() ? "" : "_" + options.file_suffix;
     out.file = model.stem().string() + suffix + ".onnx";
     log.info("Quantizing model...");
+    passes::untie_products(graph);
     take(passes::quantize_dynamic(graph, dynamic_options(config)), out);
     write(graph, out);
     return out;

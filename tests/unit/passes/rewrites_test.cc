@@ -126,6 +126,24 @@ TEST(Simplify, WhatMovesNothingGoes) {
   EXPECT_EQ(ir::to_string(*graph.outputs[0]->shape), "[n, 4, 2]");
 }
 
+// Embeddings that a head transposes stay one weight; alone, the transposed one takes their place.
+TEST(FoldConstants, NothingLargeIsStoredTwice) {
+  for (const bool tied : {true, false}) {
+    Graph graph;
+    const Tensor table = op::weight(graph, "table", Weight::zeros(DType::f32, {200, 100}));
+    const Tensor ids(graph, graph.add_input("ids", DType::i64, {Dim::symbol("n")}));
+    const Tensor x(graph, graph.add_input("x", DType::f32, {Dim::symbol("n"), 100}));
+    if (tied) graph.add_output("found", op::emit("Gather", {table, ids}).value());
+    const Tensor turned = op::emit_n("Transpose", {table}, {{"perm", std::vector<int64_t>{1, 0}}}, 1)[0];
+    graph.add_output("y", op::matmul(x, turned).value());
+    run_pipeline(graph, {});
+    uint64_t stored = 0;
+    for (const ir::Value* value : graph.used_weights()) stored += value->weight->size_bytes();
+    EXPECT_EQ(stored, 200u * 100 * 4) << tied;
+    EXPECT_EQ(graph.nodes().size(), tied ? 3u : 1u);
+  }
+}
+
 TEST(Pipeline, StepsAreNamedSkippedAndVerified) {
   std::vector<std::string> names;
   PipelineOptions options;
