@@ -123,10 +123,8 @@ QuantizationReport quantize_files(const std::vector<fs::path>& models, const Qua
   const auto start = std::chrono::steady_clock::now();
   config.check();
   if (config.is_static) {
-    throw Error(
-        ErrorCode::usage,
-        "static quantization needs calibration ranges: run fit() on data of yours first, or use dynamic "
-        "quantization");
+    throw Error(ErrorCode::usage, "static quantization, which needs calibration, is not built yet")
+        .with_hint("dynamic quantization needs none: is_static = false");
   }
   StagingFolder staging(save_dir);
   QuantizationReport report;
