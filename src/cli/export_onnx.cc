@@ -76,7 +76,10 @@ void add_graph_flags(CLI::App& app, ExportFlags& flags) {
       ->check(CLI::IsMember({16, 32, 64, 128, 256}))
       ->capture_default_str()
       ->group(group);
-  app.add_flag("!--asymmetric", quantization.symmetric, "Blocks of int4 have zero points")->group(group);
+  app.add_flag_callback(
+         "--asymmetric", [&quantization] { quantization.symmetric = false; },
+         "Blocks of int4 have zero points")
+      ->group(group);
   app.add_option("--head-bits", quantization.head_bits,
                  "Of a language model's head with int4: 4, 8, or 0 to leave it in floats")
       ->check(CLI::IsMember({0, 4, 8}))

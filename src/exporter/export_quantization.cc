@@ -38,6 +38,12 @@ struct Agreement {
 
 void check_quantization(const MainExportOptions& options) {
   const std::string& method = options.quantization.method;
+  const ExportQuantization none;
+  const bool has_blocks = options.quantization.block_size != none.block_size ||
+                          options.quantization.symmetric != none.symmetric ||
+                          options.quantization.head_bits != none.head_bits;
+  if (has_blocks && method != "int4")
+    throw Error(ErrorCode::usage, "--block-size, --asymmetric and --head-bits belong to --quantize int4");
   if (method.empty()) return;
   if (method != "int8" && method != "int4")
     throw Error(ErrorCode::usage, fmt::format("--quantize {} is not one of int8, int4", printable(method)));
