@@ -34,7 +34,8 @@ struct ShapeOptions {
 
 /// Integers for weights, in the same pass as the export. The arithmetic is ONNX Runtime's.
 struct ExportQuantization {
-  /// "int8": weights and activations of 8 bits (dynamic quantization, ferry/quantization.h); "int4": weights
+  /// "int8": weights, with a scale a column, and activations of 8 bits (dynamic quantization,
+  /// ferry/quantization.h); "int4": weights
   /// alone, in blocks (com.microsoft MatMulNBits); "": none.
   std::string method;
   // Of int4.
