@@ -111,12 +111,13 @@ struct SpeechRecognitionOptions {
   double chunk_length_s = 0;  ///< Long recordings are heard in chunks of so many seconds; 0: whole.
   /// Seconds that chunks share at their left and right; nothing: a sixth of the chunk.
   std::optional<std::pair<double, double>> stride_length_s;
-  std::string return_timestamps;  ///< "char", "word"; "": none.
+  std::string return_timestamps;  ///< "char", "word" of CTC models; "true" of Whisper; "": none.
+  bool return_language = false;   ///< Whisper's.
 };
 struct TranscriptionChunk {
   std::string text;
-  double start = 0;           ///< Seconds.
-  std::optional<double> end;  ///< Nothing: not known.
+  std::optional<double> start, end;     ///< Seconds; nothing: not known.
+  std::optional<std::string> language;  ///< "english", where it was told.
 };
 struct Transcription {
   std::string text;

@@ -20,6 +20,7 @@
 #include "ferry/image_processor.h"
 #include "ferry/modeling.h"
 #include "ferry/pipelines.h"
+#include "ferry/seq2seq.h"
 
 namespace ferry {
 
@@ -163,6 +164,24 @@ class ZeroShotImageClassificationPipeline {
   Tokenizer tokenizer_;
   ImageProcessor processor_;
   std::shared_ptr<const ORTModelForZeroShotImageClassification> model_;
+};
+
+/// TrOCR, captions: pictures to text.
+class ImageToTextPipeline {
+ public:
+  ImageToTextPipeline(Tokenizer tokenizer, ImageProcessor processor, ORTModelForVision2Seq model);
+  /// num_return_sequences texts, best first.
+  [[nodiscard]] std::vector<std::string> operator()(const Image& image, const GenerationConfig& config) const;
+  [[nodiscard]] std::vector<std::string> operator()(const Image& image) const {
+    return (*this)(image, default_config());
+  }
+  /// The model's, with at most 256 tokens where it says nothing.
+  [[nodiscard]] GenerationConfig default_config() const;
+
+ private:
+  Tokenizer tokenizer_;
+  ImageProcessor processor_;
+  ORTModelForVision2Seq model_;
 };
 
 /// The picture with a pipeline's result drawn on it: boxes, masks, or a list of labels with their scores.

@@ -3,22 +3,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "pipelines/media.h"
 #include "pipelines/registry.h"
+#include "pipelines/speech.h"
 
 namespace ferry {
 namespace {
 using namespace pipelines;  // NOLINT: what runners are written with.
-
-// Python's int(round(x)).
-size_t rounded(double value) {
-  return static_cast<size_t>(std::nearbyint(value));
-}
 
 // inputs_to_logits_ratio: samples a frame.
 size_t samples_per_frame(const ORTModel& model) {
@@ -34,36 +30,6 @@ size_t samples_per_frame(const ORTModel& model) {
         out > 1'000'000)
       throw Error(ErrorCode::invalid_config, "config.json: conv_stride is no list of small numbers");
     out *= stride.get<uint64_t>();
-  }
-  return out;
-}
-
-// A part of a recording, and how much of it the neighbours hear, too. Samples.
-struct Chunk {
-  size_t begin = 0, end = 0;
-  size_t left = 0, right = 0;
-};
-
-std::vector<Chunk> chunks_of(size_t samples, const SpeechRecognitionOptions& options, size_t ratio,
-                             uint32_t rate) {
-  if (options.chunk_length_s == 0) return {{0, samples, 0, 0}};
-  const auto aligned = [&](double seconds) {
-    return rounded(seconds * rate / static_cast<double>(ratio)) * ratio;
-  };
-  const double sixth = options.chunk_length_s / 6;
-  const auto [left_s, right_s] = options.stride_length_s.value_or(std::pair(sixth, sixth));
-  const bool possible = options.chunk_length_s > 0 && options.chunk_length_s < 1e6 && left_s >= 0 &&
-                        right_s >= 0 && left_s < 1e6 && right_s < 1e6;
-  const size_t length = possible ? aligned(options.chunk_length_s) : 0;
-  const size_t left = possible ? aligned(left_s) : 0, right = possible ? aligned(right_s) : 0;
-  if (!possible || length <= left + right)
-    throw Error(ErrorCode::usage, "chunk_length_s must be longer than both of stride_length_s together");
-  std::vector<Chunk> out;
-  for (size_t begin = 0; begin < samples; begin += length - left - right) {
-    const bool last = begin + length >= samples;
-    const Chunk chunk = {begin, std::min(begin + length, samples), begin == 0 ? 0 : left, last ? 0 : right};
-    if (chunk.end - chunk.begin > chunk.left) out.push_back(chunk);
-    if (last) break;
   }
   return out;
 }
@@ -86,44 +52,34 @@ std::vector<int64_t> likeliest(const HostTensor& logits) {
 }
 
 // Without the frames that neighbours are trusted with (rescale_stride).
-void append_inner(std::vector<int64_t>& out, const std::vector<int64_t>& ids, const Chunk& chunk,
+void append_inner(std::vector<int64_t>& out, const std::vector<int64_t>& ids, const SpeechChunk& chunk,
                   size_t ratio) {
   const auto samples = static_cast<double>(chunk.end - chunk.begin);
-  const size_t frames = rounded(samples * (1.0 / static_cast<double>(ratio)));
+  const size_t frames = rounded_half_even(samples * (1.0 / static_cast<double>(ratio)));
   const auto part = [&](size_t of) {
-    return rounded(static_cast<double>(of) / samples * static_cast<double>(frames));
+    return rounded_half_even(static_cast<double>(of) / samples * static_cast<double>(frames));
   };
   const size_t end = std::min(frames - std::min(part(chunk.right), frames), ids.size());
   for (size_t i = part(chunk.left); i < end; ++i) out.push_back(ids[i]);
 }
 
-struct SpeechRecognitionRunner final : Pipeline::Runner {
-  explicit SpeechRecognitionRunner(CTCSpeechRecognitionPipeline made) : pipeline(std::move(made)) {}
+struct CTCRunner final : Pipeline::Runner {
+  explicit CTCRunner(CTCSpeechRecognitionPipeline made) : pipeline(std::move(made)) {}
   Json run(const Json& input, const Json& given) const override {
-    SpeechRecognitionOptions options;
-    Json stride;
     OptionReader reader(task, given);
-    reader.read("chunk_length_s", options.chunk_length_s);
-    reader.read("stride_length_s", stride);
-    reader.read("return_timestamps", options.return_timestamps);
+    const auto options = read_speech_options(task, reader);
     reader.check();
-    if (stride.is_number()) options.stride_length_s = {stride.get<double>(), stride.get<double>()};
-    if (stride.is_array() && stride.size() == 2 && stride[0].is_number() && stride[1].is_number())
-      options.stride_length_s = {stride[0].get<double>(), stride[1].get<double>()};
-    if (!stride.is_null() && !options.stride_length_s)
-      refuse(task, "stride_length_s is neither a number nor two");
-    const auto result = pipeline(audio_of(task, input), options);
-    Json out = {{"text", result.text}};
-    if (options.return_timestamps.empty()) return out;
-    out["chunks"] = Json::array();
-    for (const auto& chunk : result.chunks) {
-      const Json end = chunk.end ? Json(*chunk.end) : Json(nullptr);
-      out["chunks"].push_back({{"text", chunk.text}, {"timestamp", Json::array({chunk.start, end})}});
-    }
-    return out;
+    return transcription_json(pipeline(audio_of(task, input), options), options);
   }
   CTCSpeechRecognitionPipeline pipeline;
 };
+
+bool is_whisper(const std::filesystem::path& folder) {
+  const auto file = folder / "config.json";
+  if (!ferry::is_regular_file(file)) return false;
+  const Json config = read_json(file);
+  return config.is_object() && config.contains("model_type") && config.at("model_type") == "whisper";
+}
 
 }  // namespace
 
@@ -146,7 +102,7 @@ Transcription CTCSpeechRecognitionPipeline::operator()(const Audio& audio,
   FeatureExtractorOptions extract;
   extract.return_attention_mask = true;
   std::vector<int64_t> ids;
-  for (const Chunk& chunk : chunks_of(samples.size(), options, ratio, rate)) {
+  for (const SpeechChunk& chunk : speech_chunks(samples.size(), options, ratio, rate)) {
     const std::vector<float> part(samples.begin() + static_cast<std::ptrdiff_t>(chunk.begin),
                                   samples.begin() + static_cast<std::ptrdiff_t>(chunk.end));
     const auto heard = likeliest((*model_)(extractor_(part, extract)).logits);
@@ -161,25 +117,19 @@ Transcription CTCSpeechRecognitionPipeline::operator()(const Audio& audio,
   if (wanted.empty()) return out;
   const auto seconds = [&](size_t frame) { return static_cast<double>(frame * ratio) / rate; };
   for (const auto& offset : wanted == "word" ? decoded.words : decoded.chars)
-    out.chunks.push_back({offset.text, seconds(offset.start_offset), seconds(offset.end_offset)});
+    out.chunks.push_back(
+        {offset.text, seconds(offset.start_offset), seconds(offset.end_offset), std::nullopt});
   return out;
 }
 
 std::shared_ptr<Pipeline::Runner> pipelines::automatic_speech_recognition(std::string_view folder,
                                                                           const LoadOptions& options) {
-  std::error_code ignored;
-  if (std::filesystem::exists(std::filesystem::path(folder) / options.subfolder / "encoder_model.onnx",
-                              ignored)) {
-    throw Error(
-        ErrorCode::unsupported,
-        "automatic-speech-recognition with an encoder and a decoder (Whisper) is not built yet: models "
-        "with a CTC head are")
-        .with_hint("ORTModelForSpeechSeq2Seq of ferry/seq2seq.h generates the tokens");
-  }
+  if (is_whisper(std::filesystem::path(folder) / options.subfolder))
+    return whisper_recognition(folder, options);
   auto model = ORTModelForCTC::from_pretrained(folder, options);
   auto extractor = AutoFeatureExtractor::from_pretrained(model.folder());
   auto tokenizer = Wav2Vec2CTCTokenizer::from_pretrained(model.folder());
-  return std::make_shared<SpeechRecognitionRunner>(
+  return std::make_shared<CTCRunner>(
       CTCSpeechRecognitionPipeline(std::move(extractor), std::move(tokenizer), std::move(model)));
 }
 

@@ -11,6 +11,7 @@ std::span<const PipelineEntry> pipeline_table() {
       {"image-classification", {}, image_classification},
       {"image-feature-extraction", {}, image_feature_extraction},
       {"image-segmentation", {"semantic-segmentation"}, image_segmentation},
+      {"image-to-text", {}, image_to_text},
       {"object-detection", {}, object_detection},
       {"question-answering", {}, question_answering},
       {"summarization", {}, summarization},

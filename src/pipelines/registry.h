@@ -18,6 +18,7 @@ std::shared_ptr<Pipeline::Runner> image_classification(std::string_view model, c
 std::shared_ptr<Pipeline::Runner> image_feature_extraction(std::string_view model,
                                                            const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> image_segmentation(std::string_view model, const LoadOptions& options);
+std::shared_ptr<Pipeline::Runner> image_to_text(std::string_view model, const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> object_detection(std::string_view model, const LoadOptions& options);
 std::shared_ptr<Pipeline::Runner> zero_shot_image_classification(std::string_view model,
                                                                  const LoadOptions& options);

@@ -34,7 +34,10 @@ std::vector<fs::path> onnx_files(const fs::path& folder) {
 std::vector<std::string> standard_names(std::string_view task) {
   if (starts_with(task, "text-generation"))
     return {"model.onnx", "decoder_model_merged.onnx", "decoder_model.onnx"};
-  if (starts_with(task, "text2text-generation")) return {"encoder_model.onnx"};
+  for (const std::string_view with_encoder :
+       {"text2text-generation", "automatic-speech-recognition-with-past", "image-to-text"}) {
+    if (starts_with(task, with_encoder)) return {"encoder_model.onnx"};
+  }
   return {"model.onnx"};
 }
 

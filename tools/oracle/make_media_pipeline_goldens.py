@@ -163,6 +163,29 @@ def zero_shot():
           image_processor=tr.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32), tokenizer=tokenizer)
 
 
+def image_to_text():
+    tokenizer = text.make_tokenizer()
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    decoder = tr.TrOCRConfig(vocab_size=len(tokenizer), d_model=24, decoder_layers=2, decoder_attention_heads=3, decoder_ffn_dim=29,
+                             max_position_embeddings=64, cross_attention_hidden_size=24, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+                             decoder_start_token_id=2)
+    config = tr.VisionEncoderDecoderConfig.from_encoder_decoder_configs(tr.ViTConfig(**VIT), decoder, decoder_start_token_id=2,
+                                                                       pad_token_id=0, eos_token_id=3)
+    model = randomized(tr.VisionEncoderDecoderModel, config, 35)
+    with torch.no_grad():  # Another word at each place, another text for each picture.
+        model.decoder.model.decoder.embed_positions.weight *= 3
+        for name, parameter in model.named_parameters():
+            if "encoder_attn" in name and "bias" in name:
+                parameter *= 0
+            if "decoder" in name and "layer_norm.bias" in name:
+                parameter *= 0.2
+    few = {"max_new_tokens": 12}
+    write("image-to-text", "image-to-text", model,
+          [(p, few) for p in PHOTOS] + [(PHOTOS[0], {"generate_kwargs": {**few, "num_beams": 3}}),
+                                        (PHOTOS[1], {"generate_kwargs": {**few, "num_beams": 3, "num_return_sequences": 2}})],
+          image_processor=tr.ViTImageProcessor(size={"height": 32, "width": 32}), tokenizer=tokenizer)
+
+
 WAV2VEC2 = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=29, conv_dim=[12, 12, 12],
                 conv_stride=[5, 4, 4], conv_kernel=[10, 8, 4], num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=3,
                 classifier_proj_size=20, mask_time_prob=0.0)
@@ -193,7 +216,7 @@ def ctc():
 
 
 def main():
-    for make in (image_classification, image_feature_extraction, segformer, object_detection, panoptic, zero_shot,
+    for make in (image_classification, image_feature_extraction, segformer, object_detection, panoptic, zero_shot, image_to_text,
                  audio_classification, ctc):
         if len(sys.argv) == 1 or make.__name__ in sys.argv[1:]:
             make()

@@ -47,7 +47,7 @@ def make_tokenizer():
 def make_model(tokenizer):
     ids = {t: tokenizer.convert_tokens_to_ids(t) for t in SPECIAL}
     config = tr.WhisperConfig(vocab_size=len(tokenizer), num_mel_bins=16, d_model=24, encoder_layers=1, decoder_layers=2,
-                              encoder_attention_heads=2, decoder_attention_heads=3, encoder_ffn_dim=29, decoder_ffn_dim=31,
+                              encoder_attention_heads=3, decoder_attention_heads=3, encoder_ffn_dim=29, decoder_ffn_dim=31,
                               max_source_positions=50, max_target_positions=270, decoder_start_token_id=ids["<|startoftranscript|>"],
                               pad_token_id=ids["<|endoftext|>"], bos_token_id=ids["<|endoftext|>"], eos_token_id=ids["<|endoftext|>"],
                               suppress_tokens=None, begin_suppress_tokens=None)
