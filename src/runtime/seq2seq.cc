@@ -28,19 +28,6 @@ struct ORTModelForConditionalGeneration::Impl {
 
 namespace {
 
-runtime::ModelFolder open_folder(std::string_view model, const LoadOptions& options, std::string_view task) {
-  LoadOptions wanted = options;
-  if (wanted.file_name.empty()) wanted.file_name = "encoder_model.onnx";
-  // A checkpoint is exported, as everywhere.
-  std::error_code ignored;
-  const fs::path place = fs::path(model) / options.subfolder;
-  if (fs::is_directory(place, ignored) &&
-      std::none_of(fs::directory_iterator(place), {},
-                   [](const auto& entry) { return entry.path().extension() == ".onnx"; }))
-    wanted.export_model = true;
-  return runtime::open_model_folder(std::string(model), wanted, options.task.empty() ? task : options.task);
-}
-
 // The encoder's results and its mask, by what its graph takes of the inputs.
 std::pair<HostTensor, HostTensor> encode(const ort::Session& encoder, const ModelInputs& inputs) {
   std::vector<ort::NamedTensor> feeds;
@@ -92,7 +79,7 @@ generation::Rows decoder_prompt(const ModelInputs& inputs, const GenerationConfi
 ORTModelForConditionalGeneration::ORTModelForConditionalGeneration(std::string_view model,
                                                                    const LoadOptions& options,
                                                                    std::string_view task) {
-  auto folder = open_folder(model, options, task);
+  auto folder = runtime::open_model_folder(std::string(model), options, task);
   auto runtime = runtime::open_runtime(options);
   const auto session = [&](const fs::path& file) {
     return ort::Session(runtime, file, runtime::session_options(options, runtime));
