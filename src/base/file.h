@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace ferry {
 
@@ -64,6 +65,10 @@ std::string read_text(const std::filesystem::path& path, uint64_t max_bytes);
 
 /// True if `path` exists and is a regular file (links are followed). Never throws.
 bool is_regular_file(const std::filesystem::path& path);
+
+/// The entries of a folder whose names end in `extension` (".onnx"), sorted. None if it cannot be read.
+std::vector<std::filesystem::path> files_with_extension(const std::filesystem::path& folder,
+                                                        std::string_view extension);
 
 /// Checks that `name`, which a file of the checkpoint gave, is a plain relative path below its folder: not
 /// empty, not absolute, no "..", no NUL, no URL, no back-slash. The check is lexical: the Hub's cache is made

@@ -4,6 +4,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/file.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
@@ -76,10 +77,8 @@ void optimize(OptimizeFlags& flags, const Context& context) {
   }
   const OptimizationConfig config = chosen(flags, context);
   std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(flags.onnx_model, ignored)) {
-    if (entry.path().extension() == ".onnx") names.push_back(entry.path().filename().string());
-  }
-  std::sort(names.begin(), names.end());
+  for (const auto& file : files_with_extension(flags.onnx_model, ".onnx"))
+    names.push_back(file.filename().string());
   const auto optimizer = ORTOptimizer::from_pretrained(flags.onnx_model, names);
   flags.options.validate = !flags.no_validation;
   flags.options.keep_fp32.insert(flags.keep_fp32.begin(), flags.keep_fp32.end());

@@ -42,16 +42,6 @@ void inspect_onnx(const fs::path& file, ModelInfo& info) {
   info.weight_files.push_back(file);
 }
 
-std::vector<fs::path> onnx_files(const fs::path& folder) {
-  std::vector<fs::path> out;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    if (entry.path().extension() == ".onnx") out.push_back(entry.path());
-  }
-  std::sort(out.begin(), out.end());
-  return out;
-}
-
 void inspect_checkpoint(const MainExportOptions& options, const Log& log, ModelInfo& info) {
   const auto source = exporter::open_source(options, log);
   const auto registry = models::Registry::builtin();
@@ -95,7 +85,7 @@ ModelInfo inspect_model(const MainExportOptions& options) {
   if (path.extension() == ".onnx" && ferry::is_regular_file(path)) {
     files = {path};
   } else {
-    files = onnx_files(path);
+    files = files_with_extension(path, ".onnx");
   }
   if (files.empty()) {
     inspect_checkpoint(options, log, info);

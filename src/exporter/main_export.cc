@@ -71,18 +71,10 @@ OptimizationConfig checked_optimization(const MainExportOptions& options) {
   return config;
 }
 
-bool holds_models(const fs::path& folder) {
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    if (entry.path().extension() == ".onnx") return true;
-  }
-  return false;
-}
-
 // What an export may replace: the files of an earlier one, nothing else unless told to.
 void check_output(const MainExportOptions& options, const std::vector<std::string>& names) {
   if (options.output.empty()) throw Error(ErrorCode::usage, "no output folder is given");
-  if (options.overwrite || holds_models(options.output)) return;
+  if (options.overwrite || !files_with_extension(options.output, ".onnx").empty()) return;
   for (const auto& name : names) {
     std::error_code ignored;
     if (!fs::exists(fs::symlink_status(options.output / name, ignored))) continue;

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "exporter/evaluate.h"
 #include "exporter/graph_inputs.h"
+#include "exporter/model_files.h"
 #include "exporter/optimization_config.h"
 #include "exporter/optimize_graph.h"
 #include "exporter/ort_config.h"
@@ -210,22 +211,6 @@ class Optimization {
   StagingFolder& staging_;
 };
 
-std::vector<fs::path> onnx_files(const fs::path& folder) {
-  std::vector<fs::path> out;
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(folder, failed)) {
-    if (entry.path().extension() == ".onnx") out.push_back(entry.path());
-  }
-  if (failed)
-    throw Error(ErrorCode::not_found, fmt::format("there is no folder {}", printable(folder.string())));
-  std::sort(out.begin(), out.end());
-  if (out.empty()) {
-    throw Error(ErrorCode::not_found,
-                fmt::format("Could not find any ONNX model file in {}", printable(folder.string())));
-  }
-  return out;
-}
-
 }  // namespace
 
 namespace exporter {
@@ -269,7 +254,7 @@ ORTOptimizer ORTOptimizer::from_pretrained(const fs::path& folder,
                                            const std::vector<std::string>& file_names) {
   if (file_names.empty()) {
     if (ferry::is_regular_file(folder / "model.onnx")) return ORTOptimizer({folder / "model.onnx"});
-    return ORTOptimizer(onnx_files(folder));
+    return ORTOptimizer(exporter::model_files(folder));
   }
   std::vector<fs::path> models;
   for (const auto& name : file_names) {

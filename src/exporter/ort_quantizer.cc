@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/temporary_files.h"
 #include "base/text.h"
+#include "exporter/model_files.h"
 #include "exporter/ort_config.h"
 #include "exporter/quantization_config.h"
 #include "exporter/side_files.h"
@@ -18,23 +19,6 @@
 namespace ferry {
 namespace {
 namespace fs = std::filesystem;
-
-std::vector<fs::path> onnx_files(const fs::path& folder) {
-  std::vector<fs::path> out;
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(folder, failed)) {
-    if (entry.path().extension() == ".onnx") out.push_back(entry.path());
-  }
-  if (failed) {
-    throw Error(ErrorCode::not_found, fmt::format("there is no folder {}", printable(folder.string())));
-  }
-  std::sort(out.begin(), out.end());
-  if (out.empty()) {
-    throw Error(ErrorCode::not_found,
-                fmt::format("Could not find any ONNX model file in {}", printable(folder.string())));
-  }
-  return out;
-}
 
 passes::DynamicQuantization dynamic_options(const QuantizationConfig& config) {
   passes::DynamicQuantization out;
@@ -155,7 +139,7 @@ ORTQuantizer ORTQuantizer::from_pretrained(const fs::path& folder, const std::st
     }
     return ORTQuantizer(folder / file_name);
   }
-  const auto files = onnx_files(folder);
+  const auto files = exporter::model_files(folder);
   if (files.size() > 1) {
     throw Error(ErrorCode::usage,
                 fmt::format("Found too many ONNX model files in {}.", printable(folder.string())))
@@ -176,7 +160,7 @@ QuantizationReport quantize_folder(const fs::path& folder, const QuantizationCon
     throw Error(ErrorCode::usage,
                 "The output directory must be different than the directory hosting the ONNX model.");
   }
-  return quantize_files(onnx_files(folder), config, save_dir, options);
+  return quantize_files(exporter::model_files(folder), config, save_dir, options);
 }
 
 }  // namespace ferry

@@ -45,10 +45,8 @@ std::vector<Classification> AudioClassificationPipeline::operator()(
 
 std::shared_ptr<Pipeline::Runner> pipelines::audio_classification(std::string_view folder,
                                                                   const LoadOptions& options) {
-  auto model = ORTModelForAudioClassification::from_pretrained(folder, options);
-  auto extractor = AutoFeatureExtractor::from_pretrained(model.folder());
-  return std::make_shared<AudioClassificationRunner>(
-      AudioClassificationPipeline(std::move(extractor), std::move(model)));
+  return open_media_runner<AudioClassificationRunner, AutoFeatureExtractor, ORTModelForAudioClassification>(
+      folder, options);
 }
 
 }  // namespace ferry

@@ -55,10 +55,8 @@ std::vector<Classification> ImageClassificationPipeline::operator()(
 
 std::shared_ptr<Pipeline::Runner> pipelines::image_classification(std::string_view folder,
                                                                   const LoadOptions& options) {
-  auto model = ORTModelForImageClassification::from_pretrained(folder, options);
-  auto processor = AutoImageProcessor::from_pretrained(model.folder());
-  return std::make_shared<ImageClassificationRunner>(
-      ImageClassificationPipeline(std::move(processor), std::move(model)));
+  return open_media_runner<ImageClassificationRunner, AutoImageProcessor, ORTModelForImageClassification>(
+      folder, options);
 }
 
 }  // namespace ferry

@@ -39,10 +39,8 @@ HostTensor ImageFeatureExtractionPipeline::operator()(const Image& image,
 
 std::shared_ptr<Pipeline::Runner> pipelines::image_feature_extraction(std::string_view folder,
                                                                       const LoadOptions& options) {
-  auto model = ORTModelForFeatureExtraction::from_pretrained(folder, options);
-  auto processor = AutoImageProcessor::from_pretrained(model.folder());
-  return std::make_shared<ImageFeatureExtractionRunner>(
-      ImageFeatureExtractionPipeline(std::move(processor), std::move(model)));
+  return open_media_runner<ImageFeatureExtractionRunner, AutoImageProcessor, ORTModelForFeatureExtraction>(
+      folder, options);
 }
 
 }  // namespace ferry

@@ -219,10 +219,8 @@ std::vector<Segment> ImageSegmentationPipeline::operator()(const Image& image,
 
 std::shared_ptr<Pipeline::Runner> pipelines::image_segmentation(std::string_view folder,
                                                                 const LoadOptions& options) {
-  auto model = ORTModelForCustomTasks::from_pretrained(folder, options);
-  auto processor = AutoImageProcessor::from_pretrained(model.folder());
-  return std::make_shared<ImageSegmentationRunner>(
-      ImageSegmentationPipeline(std::move(processor), std::move(model)));
+  return open_media_runner<ImageSegmentationRunner, AutoImageProcessor, ORTModelForCustomTasks>(folder,
+                                                                                                options);
 }
 
 }  // namespace ferry

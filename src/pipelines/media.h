@@ -47,6 +47,14 @@ class Upsampled {
   std::vector<Tap> lines_, columns_;
 };
 
+/// The runner R of a pipeline that is made of what Auto finds in the model's folder, and the model.
+template <typename R, typename Auto, typename Model>
+std::shared_ptr<Pipeline::Runner> open_media_runner(std::string_view folder, const LoadOptions& options) {
+  Model model = Model::from_pretrained(folder, options);
+  auto processor = Auto::from_pretrained(model.folder());
+  return std::make_shared<R>(decltype(R::pipeline)(std::move(processor), std::move(model)));
+}
+
 std::string base64(std::string_view bytes);
 /// Errors: Error{usage} for a text that is no base64.
 std::string from_base64(std::string_view text);

@@ -103,10 +103,8 @@ std::vector<Detection> ObjectDetectionPipeline::operator()(const Image& image,
 
 std::shared_ptr<Pipeline::Runner> pipelines::object_detection(std::string_view folder,
                                                               const LoadOptions& options) {
-  auto model = ORTModelForObjectDetection::from_pretrained(folder, options);
-  auto processor = AutoImageProcessor::from_pretrained(model.folder());
-  return std::make_shared<ObjectDetectionRunner>(
-      ObjectDetectionPipeline(std::move(processor), std::move(model)));
+  return open_media_runner<ObjectDetectionRunner, AutoImageProcessor, ORTModelForObjectDetection>(folder,
+                                                                                                  options);
 }
 
 }  // namespace ferry

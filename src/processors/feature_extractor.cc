@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "processors/feature_recipe.h"
+#include "processors/preprocessor_config.h"
 
 namespace ferry {
 
@@ -253,14 +254,8 @@ FeatureExtractor AutoFeatureExtractor::from_json(std::string_view preprocessor_c
 }
 
 FeatureExtractor AutoFeatureExtractor::from_pretrained(const std::filesystem::path& folder) {
-  constexpr uint64_t kMost = 16u << 20;
-  const auto config = folder / "config.json";
-  const std::string model = ferry::is_regular_file(config) ? read_text(config, kMost) : "";
-  for (const char* name : {"preprocessor_config.json", "processor_config.json"}) {
-    if (ferry::is_regular_file(folder / name)) return from_json(read_text(folder / name, kMost), model);
-  }
-  throw Error(ErrorCode::not_found,
-              fmt::format("there is no preprocessor_config.json in {}", folder.string()));
+  const auto config = processors::read_preprocessor_config(folder);
+  return from_json(config.preprocessor, config.model);
 }
 
 }  // namespace ferry

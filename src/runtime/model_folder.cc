@@ -20,16 +20,6 @@ const Log& log_of(const LoadOptions& options) {
   return options.log != nullptr ? *options.log : silent;
 }
 
-std::vector<fs::path> onnx_files(const fs::path& folder) {
-  std::vector<fs::path> out;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    if (entry.path().extension() == ".onnx") out.push_back(entry.path());
-  }
-  std::sort(out.begin(), out.end());
-  return out;
-}
-
 // The names that Optimum gives, now and in older versions.
 std::vector<std::string> standard_names(std::string_view task) {
   if (starts_with(task, "text-generation"))
@@ -52,7 +42,7 @@ fs::path choose_model(const fs::path& folder, const LoadOptions& options, std::s
   for (const auto& name : standard_names(task)) {
     if (ferry::is_regular_file(folder / name)) return folder / name;
   }
-  const auto files = onnx_files(folder);
+  const auto files = files_with_extension(folder, ".onnx");
   if (files.empty()) return {};
   if (files.size() > 1) {
     std::vector<std::string> names;
@@ -151,7 +141,8 @@ ModelFolder open_model_folder(const std::string& model, const LoadOptions& optio
 std::vector<fs::path> files_to_save(const ModelFolder& folder) {
   std::vector<fs::path> models = {folder.model};
   // An encoder has its decoders beside it.
-  if (folder.model.filename() == "encoder_model.onnx") models = onnx_files(folder.model.parent_path());
+  if (folder.model.filename() == "encoder_model.onnx")
+    models = files_with_extension(folder.model.parent_path(), ".onnx");
   std::vector<fs::path> out;
   for (const auto& model : models) {
     out.push_back(model);

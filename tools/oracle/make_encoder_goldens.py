@@ -9,7 +9,6 @@ Padding stands at the start, at the end and in the middle of rows, under the mas
 that are counted from the ids differ from those counted from the mask and from 0, 1, 2, ...
 """
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -330,28 +329,9 @@ class Reference(make_goldens.Reference):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="*", metavar="case", help="how names of cases start (default: all)")
-    parser.add_argument("--list", action="store_true", help="print the names and what each case is for")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
     make_goldens.make_inputs = make_inputs
     make_goldens.Reference = Reference
-
-    cases = all_cases()
-    if arguments.list:
-        for case in cases:
-            print(f"{case.name:52} {case.what}")
-        return 0
-    for start in arguments.cases:
-        if not any(case.name.startswith(start) for case in cases):
-            parser.error(f"no case starts with {start}")
-    for case in cases:
-        if not arguments.cases or case.name.startswith(tuple(arguments.cases)):
-            make_goldens.make(case)
-    return 0
+    return make_goldens.run_command(__doc__, all_cases(), make_goldens.make)
 
 
 if __name__ == "__main__":

@@ -620,6 +620,28 @@ def check_activations_differ() -> None:
                 assert distance > 5 * ATOL, f"{a} and {b} differ by {distance} only"
 
 
+def run_command(description: str, cases: list, make_case) -> int:
+    """The command line that the scripts of other families share: names by how they start, --list."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("cases", nargs="*", metavar="case", help="how names of cases start (default: all)")
+    parser.add_argument("--list", action="store_true", help="print the names and what each case is for")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    if arguments.list:
+        for case in cases:
+            print(f"{case.name:52} {case.what}")
+        return 0
+    for start in arguments.cases:
+        if not any(case.name.startswith(start) for case in cases):
+            parser.error(f"no case starts with {start}")
+    for case in cases:
+        if not arguments.cases or case.name.startswith(tuple(arguments.cases)):
+            make_case(case)
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", metavar="case", help="names of cases (default: all)")

@@ -9,7 +9,6 @@ There is no mask in these: Optimum's exports take input_values alone. Lengths ar
 fill a frame.
 """
 
-import argparse
 import dataclasses
 import sys
 
@@ -166,29 +165,10 @@ class Reference(make_goldens.Reference):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="*", metavar="case", help="how names of cases start (default: all)")
-    parser.add_argument("--list", action="store_true", help="print the names and what each case is for")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
     make_goldens.make_inputs = make_inputs
     make_goldens.randomize = randomize
     make_goldens.Reference = Reference
-
-    cases = all_cases()
-    if arguments.list:
-        for case in cases:
-            print(f"{case.name:52} {case.what}")
-        return 0
-    for start in arguments.cases:
-        if not any(case.name.startswith(start) for case in cases):
-            parser.error(f"no case starts with {start}")
-    for case in cases:
-        if not arguments.cases or case.name.startswith(tuple(arguments.cases)):
-            make_goldens.make(case)
-    return 0
+    return make_goldens.run_command(__doc__, all_cases(), make_goldens.make)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ Images are noise around zero, as an image processor leaves them; where a model t
 odd ones and oblong ones among them.
 """
 
-import argparse
 import copy
 import dataclasses
 import json
@@ -421,32 +420,17 @@ class Reference(make_goldens.Reference):
         return super().__call__({k: v.to(self.model.dtype) if v.is_floating_point() else v for k, v in inputs.items()})
 
 
+def make(case: Case) -> None:
+    make_goldens.make(case)
+    if case.timm:
+        rename_as_timm(case)
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="*", metavar="case", help="how names of cases start (default: all)")
-    parser.add_argument("--list", action="store_true", help="print the names and what each case is for")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
     make_goldens.make_inputs = make_inputs
     make_goldens.randomize = randomize
     make_goldens.Reference = Reference
-
-    cases = all_cases()
-    if arguments.list:
-        for case in cases:
-            print(f"{case.name:52} {case.what}")
-        return 0
-    for start in arguments.cases:
-        if not any(case.name.startswith(start) for case in cases):
-            parser.error(f"no case starts with {start}")
-    for case in cases:
-        if not arguments.cases or case.name.startswith(tuple(arguments.cases)):
-            make_goldens.make(case)
-            if case.timm:
-                rename_as_timm(case)
-    return 0
+    return make_goldens.run_command(__doc__, all_cases(), make)
 
 
 if __name__ == "__main__":
