@@ -48,29 +48,6 @@ int64_t evaluate_name(const std::string& text, const Sizes& sizes) {
   return std::max<int64_t>(1, total);
 }
 
-// The number of rows of the smallest table that the values index, directly or through shape-keeping nodes.
-std::optional<int64_t> table_rows(const ir::Graph& graph, const ir::Value* indices, int depth = 0) {
-  constexpr int kDeepest = 6;
-  std::optional<int64_t> least;
-  const auto take = [&](std::optional<int64_t> rows) {
-    if (rows && (!least || *rows < *least)) least = rows;
-  };
-  if (depth > kDeepest) return least;
-  for (const auto& node : graph.nodes()) {
-    for (const auto& [name, attribute] : node->attributes) {
-      if (const auto* inner = std::get_if<ir::GraphPtr>(&attribute))
-        take(table_rows(**inner, indices, depth + 1));
-    }
-    if (node->is("Gather") && node->input(1) == indices && node->input(0) != nullptr &&
-        node->inputs[0]->shape && node->get("axis", int64_t{0}) == 0 && node->inputs[0]->rank() == 2)
-      take((*node->inputs[0]->shape)[0].constant());
-    const bool keeps = node->is("Cast") || node->is("Reshape") || node->is("Identity") ||
-                       node->is("Squeeze") || node->is("Unsqueeze");
-    if (keeps && node->input(0) == indices) take(table_rows(graph, node->outputs[0], depth + 1));
-  }
-  return least;
-}
-
 std::optional<int64_t> vocabulary(const nlohmann::ordered_json& config) {
   const auto of = [](const nlohmann::ordered_json& object) -> std::optional<int64_t> {
     if (!object.is_object()) return std::nullopt;
@@ -222,6 +199,28 @@ bool is_random(const ir::Graph& graph) {
     });
     return inner || node->op_type.starts_with("Random") || node->is("Bernoulli") || node->is("Multinomial");
   });
+}
+
+std::optional<int64_t> table_rows(const ir::Graph& graph, const ir::Value* indices, int depth) {
+  constexpr int kDeepest = 6;
+  std::optional<int64_t> least;
+  const auto take = [&](std::optional<int64_t> rows) {
+    if (rows && (!least || *rows < *least)) least = rows;
+  };
+  if (depth > kDeepest) return least;
+  for (const auto& node : graph.nodes()) {
+    for (const auto& [name, attribute] : node->attributes) {
+      if (const auto* inner = std::get_if<ir::GraphPtr>(&attribute))
+        take(table_rows(**inner, indices, depth + 1));
+    }
+    if (node->is("Gather") && node->input(1) == indices && node->input(0) != nullptr &&
+        node->inputs[0]->shape && node->get("axis", int64_t{0}) == 0 && node->inputs[0]->rank() == 2)
+      take((*node->inputs[0]->shape)[0].constant());
+    const bool keeps = node->is("Cast") || node->is("Reshape") || node->is("Identity") ||
+                       node->is("Squeeze") || node->is("Unsqueeze");
+    if (keeps && node->input(0) == indices) take(table_rows(graph, node->outputs[0], depth + 1));
+  }
+  return least;
 }
 
 std::vector<TensorMap> graph_inputs(const ir::Graph& graph, const nlohmann::ordered_json& config,

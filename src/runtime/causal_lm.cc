@@ -13,12 +13,10 @@
 namespace ferry {
 namespace {
 
-// An empty cache of the layout that an input declares.
 HostTensor empty_past(const ort::ValueInfo& past, int64_t rows) {
-  Dims dims;
-  for (size_t axis = 0; axis < past.axes.size(); ++axis)
-    dims.push_back(axis == 0 ? rows : std::max<int64_t>(past.axes[axis].size, 0));
-  return HostTensor::zeros(past.dtype, dims);
+  Dims declared;
+  for (const auto& axis : past.axes) declared.push_back(axis.size);
+  return runtime::empty_past(past.dtype, std::move(declared), rows);
 }
 
 bool takes(const ort::Session& session, const std::string& name) {

@@ -72,22 +72,6 @@ HostTensor in_dtype(const HostTensor& tensor, DType wanted) {
   return tensor;
 }
 
-HostTensor take_output(std::map<std::string, HostTensor>& outputs, const std::string& name) {
-  const auto found = outputs.find(name);
-  if (found == outputs.end()) {
-    std::vector<std::string> names;
-    for (const auto& [known, tensor] : outputs) names.push_back(known);
-    throw Error(ErrorCode::not_found, fmt::format("the model gives no \"{}\"", name))
-        .with_hint("it gives " + join(names) + ": was it exported for another task?");
-  }
-  return std::move(found->second);
-}
-
-}  // namespace runtime
-
-namespace {
-
-// What transformers fills in where a caller gives ids alone.
 std::optional<HostTensor> default_input(const std::string& name,
                                         const std::map<std::string, HostTensor>& given) {
   const auto ids = given.find("input_ids");
@@ -103,7 +87,24 @@ std::optional<HostTensor> default_input(const std::string& name,
   return std::nullopt;
 }
 
-}  // namespace
+HostTensor empty_past(DType dtype, Dims declared, int64_t rows) {
+  for (size_t axis = 0; axis < declared.size(); ++axis)
+    declared[axis] = axis == 0 ? rows : std::max<int64_t>(declared[axis], 0);
+  return HostTensor::zeros(dtype, std::move(declared));
+}
+
+HostTensor take_output(std::map<std::string, HostTensor>& outputs, const std::string& name) {
+  const auto found = outputs.find(name);
+  if (found == outputs.end()) {
+    std::vector<std::string> names;
+    for (const auto& [known, tensor] : outputs) names.push_back(known);
+    throw Error(ErrorCode::not_found, fmt::format("the model gives no \"{}\"", name))
+        .with_hint("it gives " + join(names) + ": was it exported for another task?");
+  }
+  return std::move(found->second);
+}
+
+}  // namespace runtime
 
 ORTModel::ORTModel(std::string_view model, const LoadOptions& options, std::string_view task) {
   runtime::ModelFolder folder = runtime::open_model_folder(std::string(model), options, task);
@@ -124,7 +125,7 @@ std::map<std::string, HostTensor> ORTModel::run(const ModelInputs& inputs) const
   for (const auto& declared : impl_->session.inputs()) {
     if (const auto found = given.find(declared.name); found != given.end()) {
       feeds.emplace_back(declared.name, runtime::in_dtype(found->second, declared.dtype));
-    } else if (auto made = default_input(declared.name, given)) {
+    } else if (auto made = runtime::default_input(declared.name, given)) {
       feeds.emplace_back(declared.name, runtime::in_dtype(*made, declared.dtype));
     } else {
       throw Error(ErrorCode::not_found, fmt::format("the input \"{}\" is missing", declared.name))
