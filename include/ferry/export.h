@@ -35,8 +35,8 @@ struct ShapeOptions {
 /// Integers for weights, in the same pass as the export. The arithmetic is ONNX Runtime's.
 struct ExportQuantization {
   /// "int8": weights, with a scale a column, and activations of 8 bits (dynamic quantization,
-  /// ferry/quantization.h); "int4": weights
-  /// alone, in blocks (com.microsoft MatMulNBits); "": none.
+  /// ferry/quantization.h); "uint8": the same with unsigned weights; "int4": weights alone, in blocks
+  /// (com.microsoft MatMulNBits); "": none.
   std::string method;
   // Of int4.
   int64_t block_size = 32;  ///< Weights that share a scale: 16, 32, 64, 128 or 256.
@@ -51,7 +51,11 @@ struct MainExportOptions {
   std::string task = "auto";
   std::optional<int> opset;    ///< 13 to 24; nothing: 18.
   std::string dtype = "fp32";  ///< "fp32", "fp16" or "bf16": of the weights and the arithmetic.
-  std::string optimize;        ///< "O1" to "O4", as ORTOptimizer has them (ferry/optimization.h); "": none.
+  /// Several precisions of the model at once, of fp32, fp16, q8, int8, uint8, q4, q4f16: output/onnx gains
+  /// model.onnx, model_fp16.onnx, model_quantized.onnx, model_int8.onnx, ... as transformers.js names and
+  /// expects them: inputs and outputs of each are in fp32.
+  std::vector<std::string> dtypes;
+  std::string optimize;  ///< "O1" to "O4", as ORTOptimizer has them (ferry/optimization.h); "": none.
   ExportQuantization quantization;
   std::optional<double> atol;  ///< Absolute tolerance of the validation; nothing: 1e-4 in fp32.
   std::string framework;       ///< "pt" or "tf": whose weights where both are there. "": PyTorch first.
@@ -98,7 +102,8 @@ struct OutputValidation {
 };
 
 struct FileReport {
-  std::string file;  ///< "model.onnx"
+  std::string file;   ///< "model.onnx"
+  std::string dtype;  ///< Of `dtypes`; else empty.
   uint64_t bytes = 0;
   uint64_t external_bytes = 0;
   size_t nodes = 0;

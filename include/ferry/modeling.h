@@ -41,6 +41,8 @@ struct LoadOptions {
       false;  ///< Export the checkpoint first (Python's export=True). Implied where there is no .onnx.
   std::string task = "";  ///< Of that export; "": the one of the class.
   std::string file_name;  ///< "": model.onnx, else the only .onnx file.
+  std::string
+      dtype;  ///< Which of a folder's precisions (MainExportOptions::dtypes): "q4"; "": the plain file.
   std::string subfolder;
   std::string revision;  ///< Of a hub id; "": main.
   std::filesystem::path cache_dir;

@@ -69,8 +69,15 @@ void add_graph_flags(CLI::App& app, ExportFlags& flags) {
       ->group(group);
   auto& quantization = flags.options.quantization;
   app.add_option("--quantize", quantization.method,
-                 "int8: weights and activations of 8 bits; int4: weights alone, in blocks")
-      ->check(CLI::IsMember({"int8", "int4"}))
+                 "int8, uint8: weights and activations of 8 bits; int4: weights alone, in blocks")
+      ->check(CLI::IsMember({"int8", "uint8", "int4"}))
+      ->group(group);
+  app.add_option(
+         "--dtypes", flags.options.dtypes,
+         "Several precisions at once, comma-separated, into OUTPUT/onnx as transformers.js expects them: "
+         "fp32, fp16, q8, int8, uint8, q4, q4f16")
+      ->delimiter(',')
+      ->allow_extra_args(false)
       ->group(group);
   app.add_option("--block-size", quantization.block_size, "Weights of int4 that share a scale")
       ->check(CLI::IsMember({16, 32, 64, 128, 256}))

@@ -39,6 +39,7 @@ Json to_json(const ExportReport& report, const std::filesystem::path& output) {
                      {"nodes", file.nodes},
                      {"initializers", file.initializers},
                      {"validation", validation_json(file)}});
+    if (!file.dtype.empty()) files.back()["dtype"] = file.dtype;
   }
   return {{"output", output.string()}, {"model_type", report.model_type}, {"task", report.task},
           {"library", report.library}, {"opset", report.opset},           {"atol", report.atol},

@@ -58,6 +58,9 @@ void add_run(CLI::App& parent, Context& context) {
   app->add_option("--options", flags->json, "Options of the pipeline as JSON, with transformers' names")
       ->capture_default_str();
   add_run_flags(*app, run_option_flags(), flags->options);
+  app->add_option(
+      "--dtype", request.load.dtype,
+      "Which of several precisions, as `ferry export onnx --dtypes` writes them: fp16, q8, q4, ...");
   app->add_option("--threads", request.load.intra_op_threads, "Threads of ONNX Runtime; 0: one a core")
       ->capture_default_str();
   app->add_option("--provider", flags->provider, "Execution provider of ONNX Runtime");

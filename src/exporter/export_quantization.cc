@@ -42,11 +42,16 @@ void check_quantization(const MainExportOptions& options) {
   const bool has_blocks = options.quantization.block_size != none.block_size ||
                           options.quantization.symmetric != none.symmetric ||
                           options.quantization.head_bits != none.head_bits;
-  if (has_blocks && method != "int4")
+  const bool has_int4 =
+      method == "int4" || std::any_of(options.dtypes.begin(), options.dtypes.end(),
+                                      [](const auto& dtype) { return starts_with(dtype, "q4"); });
+  if (has_blocks && !has_int4)
     throw Error(ErrorCode::usage, "--block-size, --asymmetric and --head-bits belong to --quantize int4");
   if (method.empty()) return;
-  if (method != "int8" && method != "int4")
-    throw Error(ErrorCode::usage, fmt::format("--quantize {} is not one of int8, int4", printable(method)));
+  if (method != "int8" && method != "uint8" && method != "int4") {
+    throw Error(ErrorCode::usage,
+                fmt::format("--quantize {} is not one of int8, uint8, int4", printable(method)));
+  }
   const auto refuse = [&](const std::string& flag) {
     throw Error(
         ErrorCode::usage,
@@ -60,19 +65,24 @@ void check_quantization(const MainExportOptions& options) {
     throw Error(ErrorCode::usage, fmt::format("a head of {} bits is not one of 0 (as it is), 4, 8", bits));
 }
 
-void quantize(ir::Graph& graph, const ExportQuantization& how, const std::string& file, const Log& log) {
-  if (how.method == "int8") {
+void quantize(ir::Graph& graph, const ExportQuantization& how, bool half, const std::string& file,
+              const Log& log) {
+  if (how.method == "int8" || how.method == "uint8") {
     passes::DynamicQuantization options;
+    options.weights = how.method == "int8" ? DType::i8 : DType::u8;
     options.nodes.operators = passes::dynamic_operators();
     options.per_channel = true;  // One scale a weight costs MiniLM's embeddings 4 % of their cosine.
     passes::untie_products(graph);
     const auto result = passes::quantize_dynamic(graph, options);
-    log.info(fmt::format("{}: {} nodes quantized to int8, {} of their kind left as they are", file,
-                         result.quantized.size(), result.kept.size()));
+    log.info(fmt::format("{}: {} nodes quantized to {}, {} of their kind left as they are", file,
+                         result.quantized.size(), how.method, result.kept.size()));
   } else if (how.method == "int4") {
     passes::MatMulNBitsOptions options;
     options.format = {4, how.block_size, how.symmetric};
     options.head_bits = how.head_bits;
+    // ONNX Runtime 1.32 multiplies f16 by 8-bit integers wrongly where its own optimizer does not take the
+    // node first.
+    if (half) options.accuracy_level = 0;
     if (how.head_bits != 0) passes::untie_products(graph);
     const auto result = passes::quantize_matmul_nbits(graph, options);
     log.info(fmt::format("{}: the weights of {} products quantized to int4 in blocks of {}{}", file,

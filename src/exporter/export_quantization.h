@@ -8,8 +8,10 @@ namespace ferry::exporter {
 /// Errors: Error{usage} for combinations that cannot be, by the flag that stands in the way.
 void check_quantization(const MainExportOptions& options);
 
-/// Quantizes a graph that is ready to be written; logs how much. Errors: those of the passes.
-void quantize(ir::Graph& graph, const ExportQuantization& how, const std::string& file, const Log& log);
+/// Quantizes a graph: before it goes to half precision if it does (`half`; weights alone), else when it is
+/// ready to be written. Logs how much. Errors: those of the passes.
+void quantize(ir::Graph& graph, const ExportQuantization& how, bool half, const std::string& file,
+              const Log& log);
 
 /// The least cosine between an output of a quantized model and the reference's.
 inline constexpr double kLeastCosine = 0.9;

@@ -2,19 +2,22 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/temporary_files.h"
 #include "base/text.h"
 #include "exporter/build_model.h"
+#include "exporter/export_checks.h"
 #include "exporter/export_quantization.h"
 #include "exporter/optimization_config.h"
 #include "exporter/optimize_graph.h"
 #include "exporter/ort_config.h"
 #include "exporter/pad_token.h"
+#include "exporter/prove.h"
 #include "exporter/side_files.h"
-#include "exporter/validate.h"
+#include "exporter/variants.h"
 #include "ferry/export.h"
 #include "nn/task.h"
 #include "onnx/shared_weights.h"
@@ -26,63 +29,10 @@ namespace {
 namespace fs = std::filesystem;
 using exporter::BuiltPart;
 using exporter::ModelSource;
+using exporter::ReferenceRun;
+using exporter::Variant;
 
-constexpr int kDefaultOpset = 18;
-constexpr int kOldestOpset = 13;
 constexpr const char* kSharedWeights = "model.onnx_data";
-
-DType parse_dtype(const std::string& name) {
-  if (name == "fp32") return DType::f32;
-  if (name == "fp16") return DType::f16;
-  if (name == "bf16") return DType::bf16;
-  throw Error(ErrorCode::usage, fmt::format("--dtype {} is not one of fp32, fp16, bf16", printable(name)));
-}
-
-int checked_opset(std::optional<int> asked, const Log& log) {
-  const int opset = asked.value_or(kDefaultOpset);
-  if (opset < kOldestOpset || opset > ir::kNewestOpset) {
-    throw Error(ErrorCode::usage,
-                fmt::format("--opset {} is out of range: {} to {}", opset, kOldestOpset, ir::kNewestOpset));
-  }
-  if (opset < kDefaultOpset)
-    log.warning(fmt::format("Opset {} is lower than the recommended minmum opset ({}) to export", opset,
-                            kDefaultOpset));
-  return opset;
-}
-
-void check_shapes(const ShapeOptions& shapes) {
-  for (const int64_t size :
-       {shapes.batch_size, shapes.sequence_length, shapes.num_choices, shapes.width, shapes.height,
-        shapes.num_channels, shapes.feature_size, shapes.nb_max_frames, shapes.audio_sequence_length,
-        shapes.point_batch_size, shapes.nb_points_per_image, shapes.visual_seq_length}) {
-    if (size < 1 || size > (1 << 24))
-      throw Error(ErrorCode::usage, fmt::format("a shape of {} is out of range: 1 to {}", size, 1 << 24));
-  }
-}
-
-OptimizationConfig checked_optimization(const MainExportOptions& options) {
-  const auto config = AutoOptimizationConfig::with_optimization_level(options.optimize);
-  const bool half = config.fp16 && options.dtype != "fp32";
-  if (half || (config.fp16 && options.weights == MainExportOptions::Weights::in_place)) {
-    throw Error(ErrorCode::usage,
-                half ? "--optimize O4 makes half precision of fp32: --dtype does the same already"
-                     : "--optimize O4 changes every weight, which --weights in-place leaves alone");
-  }
-  return config;
-}
-
-// What an export may replace: the files of an earlier one, nothing else unless told to.
-void check_output(const MainExportOptions& options, const std::vector<std::string>& names) {
-  if (options.output.empty()) throw Error(ErrorCode::usage, "no output folder is given");
-  if (options.overwrite || !files_with_extension(options.output, ".onnx").empty()) return;
-  for (const auto& name : names) {
-    std::error_code ignored;
-    if (!fs::exists(fs::symlink_status(options.output / name, ignored))) continue;
-    throw Error(ErrorCode::io, fmt::format("{} holds {} and no ONNX model: it is not an earlier export",
-                                           printable(options.output.string()), name))
-        .with_hint("choose another folder, or pass --overwrite to replace its files");
-  }
-}
 
 bool same_folder(const fs::path& a, const fs::path& b) {
   std::error_code ignored;
@@ -95,7 +45,9 @@ struct Exporter {
   const models::Registry& registry;
   DType dtype = DType::f32;
   std::optional<OptimizationConfig> optimization;
+  std::vector<Variant> variants;
   ModelSource source;
+  const nn::Architecture* architecture = nullptr;
   Checkpoint checkpoint;
   ExportReport report;
 
@@ -104,22 +56,21 @@ struct Exporter {
 
   ExportReport run() {
     const auto start = std::chrono::steady_clock::now();
-    check_shapes(options.shapes);
+    exporter::check_shapes(options.shapes);
     exporter::check_quantization(options);
-    dtype = parse_dtype(options.dtype);
-    report.opset = checked_opset(options.opset, log);
-    if (!options.optimize.empty()) optimization = checked_optimization(options);
+    dtype = exporter::parse_dtype(options.dtype);
+    report.opset = exporter::checked_opset(options.opset, log);
+    if (!options.optimize.empty()) optimization = exporter::checked_optimization(options);
+    variants = exporter::variants_of(options, optimization && optimization->fp16);
+    if (options.output.empty()) throw Error(ErrorCode::usage, "no output folder is given");
     source = exporter::open_source(options, log);
-    const nn::Architecture& architecture = registry.get(source.model_type);
+    architecture = &registry.get(source.model_type);
     report.model_type = source.model_type;
     report.library = source.library;
-    report.task = exporter::select_task(options, source, architecture, log);
+    report.task = exporter::select_task(options, source, *architecture, log);
     exporter::complete_pad_token(source, report.task, options.pad_token_id, log);
     open_weights();
-    auto parts = exporter::build_model(source, architecture, report.task, checkpoint,
-                                       {dtype, options.dynamic_axes, options.shapes, options.monolith}, log);
-    const bool merges = options.post_process && architecture.find_task(report.task)->merges_decoders;
-    export_parts(parts, merges);
+    export_variants();
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     log.info(fmt::format("The ONNX export succeeded and the exported model was saved at: {}",
                          printable(options.output.string(), 1000)));
@@ -129,10 +80,13 @@ struct Exporter {
  private:
   // Where the files of an export are made.
   struct Place {
-    StagingFolder& staging;
+    StagingFolder& staging;                     // Of the models.
     std::map<fs::path, std::string> locations;  // Of weights in place.
     std::optional<onnx::SharedWeights> shared;
+    std::vector<std::string> models = {};  // That were made.
   };
+  // What the reference computes of each part. Half precision has a reference of its own: clamp_numbers().
+  using References = std::map<bool, std::vector<std::vector<ReferenceRun>>>;
 
   void open_weights() {
     CheckpointOptions wanted;
@@ -143,30 +97,73 @@ struct Exporter {
     for (const auto& warning : checkpoint.warnings) log.warning(warning);
   }
 
-  void export_parts(std::vector<BuiltPart>& parts, bool merges) {
+  [[nodiscard]] bool merges() const {
+    return options.post_process && architecture->find_task(report.task)->merges_decoders;
+  }
+
+  // Logs what nothing used of the checkpoint, for the first of several variants.
+  [[nodiscard]] std::vector<BuiltPart> build(const Log& sink) const {
+    return exporter::build_model(source, *architecture, report.task, checkpoint,
+                                 {dtype, options.dynamic_axes, options.shapes, options.monolith}, sink);
+  }
+
+  [[nodiscard]] std::vector<std::string> model_names(const std::vector<BuiltPart>& parts) const {
+    std::vector<std::string> out;
+    for (const Variant& variant : variants) {
+      for (const auto& part : parts) out.push_back(variant.file(part.file));
+      if (merges()) out.push_back(variant.file(nn::kMergedDecoder));
+    }
+    return out;
+  }
+
+  // Before anything is made.
+  void check_outputs(const std::vector<BuiltPart>& parts, bool into_source) const {
+    std::vector<std::string> models = model_names(parts), beside;
+    for (const auto& model : model_names(parts)) models.push_back(model + "_data");
+    if (shares_weights()) models.emplace_back(kSharedWeights);
+    if (!into_source) beside = exporter::side_file_names(source);
+    if (optimization) beside.emplace_back("ort_config.json");
+    const fs::path folder = exporter::models_folder(options);
+    exporter::check_output(options, folder, models);
+    // Files beside the models belong to an earlier export if models do.
+    if (files_with_extension(folder, ".onnx").empty())
+      exporter::check_output(options, options.output, beside);
+  }
+
+  void export_variants() {
     const bool into_source =
         same_folder(options.output, source.folder) || same_folder(options.output, source.root);
-    std::vector<std::string> models;
-    for (const auto& part : parts) models.push_back(part.file);
-    if (merges) models.emplace_back(nn::kMergedDecoder);
-    std::vector<std::string> names = models;
-    for (const auto& model : models) names.push_back(model + "_data");
-    if (shares_weights()) names.emplace_back(kSharedWeights);
-    if (!into_source) {
-      for (const auto& name : exporter::side_file_names(source)) names.push_back(name);
-    }
-    if (optimization) names.emplace_back("ort_config.json");
-    check_output(options, names);
+    std::vector<BuiltPart> parts = build(log);
+    check_outputs(parts, into_source);
     StagingFolder staging(options.output);
-    if (optimization) write_ort_config(staging);
-    Place place{staging, stage_in_place_weights(staging), std::nullopt};
+    std::optional<StagingFolder> subfolder;
+    if (!options.dtypes.empty()) subfolder.emplace(exporter::models_folder(options));
+    Place place{subfolder ? *subfolder : staging, stage_in_place_weights(staging), std::nullopt};
     if (shares_weights()) place.shared.emplace(staging.file(kSharedWeights), kSharedWeights);
-    std::vector<std::vector<exporter::ReferenceRun>> references;
-    for (auto& part : parts) references.push_back(export_part(part, place));
-    if (merges) export_merged(parts, std::move(references), place);
+    References references;
+    for (const Variant& variant : variants) {
+      if (parts.empty()) parts = build(Log());
+      export_variant(variant, std::exchange(parts, {}), references[variant.half], place);
+    }
     if (place.shared) place.shared->finish(false);
-    if (!into_source) report.copied = exporter::stage_side_files(source, stored_dtype(), staging, log);
-    staging.commit(models);
+    if (optimization) write_ort_config(staging);
+    if (!into_source)
+      report.copied = exporter::stage_side_files(source, stored_dtype(), external_files(), staging, log);
+    if (subfolder) {
+      staging.commit({});
+      subfolder->commit(place.models);
+    } else {
+      staging.commit(place.models);
+    }
+  }
+
+  // The models of transformers.js's folder whose weights lie in a file of their own.
+  [[nodiscard]] std::vector<std::string> external_files() const {
+    std::vector<std::string> out;
+    for (const auto& file : report.files) {
+      if (!options.dtypes.empty() && file.external_bytes > 0) out.push_back(file.file);
+    }
+    return out;
   }
 
   void write_ort_config(StagingFolder& staging) const {
@@ -175,17 +172,17 @@ struct Exporter {
     staging.write("ort_config.json", exporter::to_text(config));
   }
 
-  void set_optimization(passes::PipelineOptions& pipeline) const {
+  void set_optimization(passes::PipelineOptions& pipeline, bool half) const {
+    if (half) pipeline.fp16 = exporter::optimize_options(AutoOptimizationConfig::O4(), {}).fp16_options;
     if (!optimization) return;
     auto wanted = exporter::optimize_options(*optimization, {});
     pipeline.evaluate = std::move(wanted.evaluate);
     pipeline.gelu_approximation = wanted.gelu_approximation;
-    pipeline.fuse = wanted.transformers ? wanted.fuse : std::nullopt;
+    pipeline.fuse = wanted.transformers && !half ? wanted.fuse : std::nullopt;
     if (pipeline.fuse) {
       pipeline.fuse->max_positions = max_positions();
       pipeline.fuse->packed_qkv = pipeline.fuse->packed_qkv && !in_place();
     }
-    if (wanted.fp16) pipeline.fp16 = std::move(wanted.fp16_options);
   }
 
   // ONNX Runtime's GroupQueryAttention takes several new tokens on a past in batches of one row alone.
@@ -208,8 +205,8 @@ struct Exporter {
   // Of the weights, as config.json has it.
   [[nodiscard]] DType stored_dtype() const { return optimization && optimization->fp16 ? DType::f16 : dtype; }
 
-  [[nodiscard]] exporter::Tolerance tolerance() const {
-    const bool approximate = optimization && (optimization->fp16 || optimization->enable_gelu_approximation);
+  [[nodiscard]] exporter::Tolerance tolerance(const Variant& variant) const {
+    const bool approximate = variant.half || (optimization && optimization->enable_gelu_approximation);
     return exporter::tolerance_for(approximate ? DType::f16 : dtype, options.atol);
   }
 
@@ -235,39 +232,56 @@ struct Exporter {
   [[nodiscard]] bool shares_weights() const { return options.weights == MainExportOptions::Weights::shared; }
   [[nodiscard]] bool in_place() const { return options.weights == MainExportOptions::Weights::in_place; }
 
-  // Returns what the reference computed.
-  std::vector<exporter::ReferenceRun> export_part(BuiltPart& part, Place& place) {
+  void export_variant(const Variant& variant, std::vector<BuiltPart> parts,
+                      std::vector<std::vector<ReferenceRun>>& references, Place& place) {
+    for (BuiltPart& part : parts) {
+      part.file = variant.file(part.file);
+      if (variant.half) passes::clamp_numbers(part.graph);
+    }
+    for (size_t i = references.size(); validates() && i < parts.size(); ++i) {
+      references.push_back(
+          exporter::run_reference(parts[i].graph, parts[i].inputs, example_shapes(), options.dynamic_axes));
+    }
+    references.resize(parts.size());
+    for (size_t i = 0; i < parts.size(); ++i) {
+      optimize(parts[i], variant);
+      write(parts[i], variant, references[i], place);
+    }
+    if (merges()) export_merged(parts, variant, references, place);
+  }
+
+  // Makes of a definition's graph the file's.
+  void optimize(BuiltPart& part, const Variant& variant) const {
+    const auto quantize = [&](ir::Graph& graph) {
+      exporter::quantize(graph, variant.quantization, variant.half, part.file, log);
+    };
+    const bool weights_alone = variant.quantization.method == "int4";
     passes::PipelineOptions pipeline;
     pipeline.opset = report.opset;
     pipeline.constant_folding = options.constant_folding;
     pipeline.in_place = in_place();
-    set_optimization(pipeline);
-    std::vector<exporter::ReferenceRun> reference;
-    if (pipeline.fp16) passes::clamp_numbers(part.graph);
-    if (validates())
-      reference = exporter::run_reference(part.graph, part.inputs, example_shapes(), options.dynamic_axes);
+    set_optimization(pipeline, variant.half);
+    if (weights_alone) pipeline.quantize_weights = quantize;
     passes::run_pipeline(part.graph, pipeline);
-    exporter::quantize(part.graph, options.quantization, part.file, log);
+    if (!weights_alone) quantize(part.graph);
     if (options.dynamic_axes) exporter::name_axes(part);
-    write(part, reference, place);
-    return reference;
   }
 
-  void export_merged(std::vector<BuiltPart>& parts,
-                     std::vector<std::vector<exporter::ReferenceRun>> references, Place& place) {
+  void export_merged(std::vector<BuiltPart>& parts, const Variant& variant,
+                     const std::vector<std::vector<ReferenceRun>>& references, Place& place) {
     const auto decoder_inputs = parts[parts.size() - 2].inputs;
     const auto with_past_inputs = parts.back().inputs;
-    const BuiltPart merged = exporter::merge_last_two(parts);
-    auto& with_past = references.back();
-    auto& decoder = references[references.size() - 2];
-    write(merged,
-          exporter::merged_runs(std::move(decoder), std::move(with_past), decoder_inputs, with_past_inputs,
-                                merged.graph),
+    BuiltPart merged = exporter::merge_last_two(parts);
+    merged.file = variant.file(merged.file);
+    write(merged, variant,
+          exporter::merged_runs(references[references.size() - 2], references.back(), decoder_inputs,
+                                with_past_inputs, merged.graph),
           place);
   }
 
   // Writes a part whose graph is as the file is to have it, and compares what it computes.
-  void write(const BuiltPart& part, const std::vector<exporter::ReferenceRun>& reference, Place& place) {
+  void write(const BuiltPart& part, const Variant& variant, const std::vector<ReferenceRun>& reference,
+             Place& place) {
     onnx::WriteOptions writing;
     writing.producer_version = FERRY_VERSION;
     writing.external_name = part.file + "_data";
@@ -282,10 +296,16 @@ struct Exporter {
     const fs::path model = place.staging.file(part.file);
     const auto written =
         onnx::write_model(part.graph, {model, place.staging.file(writing.external_name)}, writing);
-    FileReport file{part.file,     written.model_bytes,  written.external_bytes,
-                    written.nodes, written.initializers, {}};
+    place.models.push_back(part.file);
+    FileReport file{part.file,
+                    variant.dtype,
+                    written.model_bytes,
+                    written.external_bytes,
+                    written.nodes,
+                    written.initializers,
+                    {}};
     if (validates()) {
-      validate(part, model, reference, file);
+      file.validation = prove(part, variant, model, reference);
     } else if (options.validate) {
       log.warning(
           "bfloat16 models are written but not validated: ONNX Runtime's CPU provider has no bfloat16 "
@@ -294,56 +314,19 @@ struct Exporter {
     report.files.push_back(std::move(file));
   }
 
-  void validate(const BuiltPart& part, const fs::path& model,
-                const std::vector<exporter::ReferenceRun>& reference, FileReport& file) {
-    exporter::refuse_weights_that_are_no_numbers(reference, part.graph,
-                                                 (options.output / part.file).string());
-    const exporter::Tolerance tolerance = this->tolerance();
-    report.atol = tolerance.absolute;
-    ort::RuntimeOptions runtime_options;
-    runtime_options.library = options.onnxruntime;
-    runtime_options.log = log;
-    const auto runtime = ort::Runtime::open(runtime_options);
-    ort::SessionOptions session_options;
-    session_options.graph_optimization = ort::GraphOptimization::none;
-    session_options.severity = LogLevel::error;
-    // Two short runs: arranging the weights for fast ones would take longer than it saves. Integers are
-    // multiplied as a user's session does it, which arranged weights decide.
-    if (options.quantization.method.empty()) session_options.config["session.disable_prepacking"] = "1";
-    session_options.memory_pattern = false;
-    const auto session = [&] {
-      // Weights in the checkpoint's folder are looked for beside the final file, not the temporary one.
-      const bool beside_output = in_place() && !ferry::is_regular_file(staging_weights(model));
-      if (!beside_output) return ort::Session(runtime, model, session_options);
-      session_options.config["session.model_external_initializers_file_folder_path"] =
-          fs::absolute(options.output).string();
-      const auto mapped = MappedFile::open(model);
-      return ort::Session(runtime, mapped->bytes(), session_options);
-    }();
-    std::vector<std::string> names;
-    for (const auto* output : part.graph.outputs) names.push_back(output->name);
-    const std::string shown = (options.output / part.file).string();
-    const bool quantized = !options.quantization.method.empty() && !options.atol;
-    file.validation = quantized ? exporter::compare_quantized(reference, session, names, shown, log)
-                                : exporter::compare(reference, session, names, tolerance, shown, log);
-    std::vector<std::string> wrong;
-    for (const auto& output : file.validation) {
-      if (!output.within_tolerance)
-        wrong.push_back(fmt::format("{}: max diff = {}", output.name, output.max_difference));
-    }
-    if (wrong.empty()) return;
-    if (quantized) {
-      throw Error(ErrorCode::validation_failed,
-                  fmt::format("the quantized model is too far from the reference (cosine below {}): {}",
-                              exporter::kLeastCosine, join(wrong)))
-          .with_hint("nothing was written; try smaller blocks, --head-bits 8 or 0, or int8");
-    }
-    throw Error(ErrorCode::validation_failed,
-                fmt::format("The maximum absolute difference between the output of the reference model and "
-                            "the ONNX exported model is not within the set "
-                            "tolerance {}: {}",
-                            tolerance.absolute, join(wrong)))
-        .with_hint("nothing was written; --atol sets another tolerance");
+  std::vector<OutputValidation> prove(const BuiltPart& part, const Variant& variant, const fs::path& file,
+                                      const std::vector<ReferenceRun>& reference) {
+    exporter::WrittenModel model;
+    model.file = file;
+    model.shown = (exporter::models_folder(options) / part.file).string();
+    // Weights in the checkpoint's folder are looked for beside the final file, not the temporary one.
+    if (in_place() && !ferry::is_regular_file(staging_weights(file))) model.weights_folder = options.output;
+    model.quantized = !variant.quantization.method.empty();
+    model.by_cosine = model.quantized && !options.atol;
+    model.tolerance = tolerance(variant);
+    model.onnxruntime = options.onnxruntime;
+    report.atol = std::max(report.atol, model.tolerance.absolute);
+    return exporter::prove(model, part.graph, reference, log);
   }
 
   [[nodiscard]] fs::path staging_weights(const fs::path& model) const {

@@ -51,13 +51,16 @@ std::string_view hf_name(DType dtype) {
   }
 }
 
-// As Optimum writes it: the dtype of the export, without the place that the model came from.
-std::string exported_config(const ModelSource& source, DType dtype) {
+// As Optimum writes it: the dtype of the export, without the place that the model came from. transformers.js
+// has to be told which models have a file of weights.
+std::string exported_config(const ModelSource& source, DType dtype,
+                            const std::vector<std::string>& external) {
   nlohmann::ordered_json config = *source.config;
   config.erase("_name_or_path");
   config.erase("torch_dtype");
   config["dtype"] = hf_name(dtype);
   if (source.library == "sentence_transformers") config["export_model_type"] = "transformer";
+  for (const auto& file : external) config["transformers.js_config"]["use_external_data_format"][file] = 1;
   return config.dump(2, ' ', false) + "\n";
 }
 
@@ -139,10 +142,11 @@ void copy_side_files(const fs::path& folder, StagingFolder& staging) {
   }
 }
 
-std::vector<std::string> stage_side_files(const ModelSource& source, DType dtype, StagingFolder& staging,
+std::vector<std::string> stage_side_files(const ModelSource& source, DType dtype,
+                                          const std::vector<std::string>& external, StagingFolder& staging,
                                           const Log& log) {
   std::vector<std::string> names = {"config.json"};
-  staging.write("config.json", exported_config(source, dtype));
+  staging.write("config.json", exported_config(source, dtype, external));
   for (const std::string& name : copied_files(source)) {
     staging.copy(find_file(source, name), name);
     names.push_back(name);

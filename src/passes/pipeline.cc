@@ -23,6 +23,7 @@ void run_pipeline(ir::Graph& graph, const PipelineOptions& options) {
   step("share", true, [&] { share(graph); });
   step("approximate_gelu", options.gelu_approximation, [&] { approximate_gelu(graph); });
   step("fuse", options.fuse.has_value(), [&] { fuse(graph, *options.fuse); });
+  step("quantize_weights", options.quantize_weights != nullptr, [&] { options.quantize_weights(graph); });
   step("fp16", options.fp16.has_value(), [&] { (void)to_fp16(graph, *options.fp16); });
   step("legalize", true, [&] { legalize(graph, options.opset); });
   step("simplify", true, [&] { simplify(graph); });

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "exporter/variants.h"
 #include "ferry/export.h"
 #include "hub/hub.h"
 
@@ -18,6 +19,10 @@ namespace fs = std::filesystem;
 const Log& log_of(const LoadOptions& options) {
   static const Log silent;
   return options.log != nullptr ? *options.log : silent;
+}
+
+std::string suffix_of(const LoadOptions& options) {
+  return options.dtype.empty() ? "" : exporter::dtype_suffix(options.dtype);
 }
 
 // The names that Optimum gives, now and in older versions.
@@ -39,9 +44,12 @@ fs::path choose_model(const fs::path& folder, const LoadOptions& options, std::s
     throw Error(ErrorCode::not_found, fmt::format("there is no {} in {}", printable(options.file_name),
                                                   printable(folder.string())));
   }
-  for (const auto& name : standard_names(task)) {
-    if (ferry::is_regular_file(folder / name)) return folder / name;
+  const std::string suffix = suffix_of(options);
+  for (const auto& plain : standard_names(task)) {
+    const fs::path file = folder / exporter::with_suffix(plain, suffix);
+    if (ferry::is_regular_file(file)) return file;
   }
+  if (!suffix.empty()) return {};
   const auto files = files_with_extension(folder, ".onnx");
   if (files.empty()) return {};
   if (files.size() > 1) {
@@ -64,12 +72,21 @@ hub::HubOptions hub_options(const LoadOptions& options) {
   return out;
 }
 
-// The .onnx files of a repository, their data, and the small files beside them.
-std::vector<std::string> runtime_files(const std::vector<hub::RepoSibling>& siblings) {
+// The .onnx files of a repository, their data, and the small files beside them; of several precisions the one
+// that is asked for.
+std::vector<std::string> runtime_files(const std::vector<hub::RepoSibling>& siblings,
+                                       const std::string& suffix) {
+  const auto has_suffix = [&](const std::string& name) {
+    return exporter::suffix_in(name.substr(0, name.rfind(".onnx"))) == suffix;
+  };
+  const bool there = std::any_of(siblings.begin(), siblings.end(), [&](const hub::RepoSibling& sibling) {
+    return ends_with(sibling.rfilename, ".onnx") && has_suffix(sibling.rfilename);
+  });
   std::vector<std::string> out;
   for (const auto& sibling : siblings) {
     const std::string& name = sibling.rfilename;
-    const bool model = ends_with(name, ".onnx") || ends_with(name, ".onnx_data");
+    const bool model =
+        (ends_with(name, ".onnx") || ends_with(name, ".onnx_data")) && (!there || has_suffix(name));
     const bool small = ends_with(name, ".json") || ends_with(name, ".txt") || ends_with(name, ".model") ||
                        ends_with(name, ".jinja");
     if (model || small) out.push_back(name);
@@ -85,7 +102,10 @@ fs::path locate(const std::string& model, const LoadOptions& options) {
     throw Error(ErrorCode::not_found, fmt::format("there is no model folder {}", printable(model)));
   }
   const auto id = hub::parse_model_id(model, options.revision);
-  return hub::Hub(hub_options(options)).snapshot_download(id.repo_id, id.revision, runtime_files);
+  return hub::Hub(hub_options(options))
+      .snapshot_download(id.repo_id, id.revision, [&](const std::vector<hub::RepoSibling>& siblings) {
+        return runtime_files(siblings, suffix_of(options));
+      });
 }
 
 ModelFolder export_to_temporary(const std::string& model, const LoadOptions& options, std::string_view task) {
@@ -107,14 +127,27 @@ ModelFolder export_to_temporary(const std::string& model, const LoadOptions& opt
   exporting.token = options.token;
   exporting.offline = options.local_files_only;
   exporting.environment = options.environment;
+  if (!options.dtype.empty()) exporting.dtypes = {options.dtype};
   exporting.validate = false;  // As Optimum's classes; main_export proves an export that is kept.
   exporting.onnxruntime = options.onnxruntime;
   exporting.log = options.log;
   main_export(exporting);
-  return {folder, choose_model(folder, {}, task), std::move(remover)};
+  LoadOptions made;
+  made.dtype = options.dtype;
+  return {folder, choose_model(exporter::models_folder(exporting), made, task), std::move(remover),
+          suffix_of(options)};
+}
+
+bool holds_models(const fs::path& folder) {
+  return !files_with_extension(folder, ".onnx").empty() ||
+         !files_with_extension(folder / "onnx", ".onnx").empty();
 }
 
 }  // namespace
+
+fs::path ModelFolder::beside(const std::string& name) const {
+  return model.parent_path() / exporter::with_suffix(name, suffix);
+}
 
 ModelFolder open_model_folder(const std::string& model, const LoadOptions& options, std::string_view task) {
   if (options.export_model) return export_to_temporary(model, options, task);
@@ -127,7 +160,12 @@ ModelFolder open_model_folder(const std::string& model, const LoadOptions& optio
   fs::path file = choose_model(folder, options, task);
   // transformers.js repositories keep their graphs in onnx/.
   if (file.empty() && options.subfolder.empty()) file = choose_model(root / "onnx", options, task);
-  if (!file.empty()) return {folder, std::move(file), nullptr};
+  if (!file.empty()) return {folder, std::move(file), nullptr, suffix_of(options)};
+  if (!options.dtype.empty() && holds_models(folder)) {
+    throw Error(ErrorCode::not_found, fmt::format("{} holds no model of dtype {}, but others",
+                                                  printable(folder.string()), options.dtype))
+        .with_hint("`ferry export onnx --dtypes` makes several");
+  }
   if (!ferry::is_regular_file(folder / "config.json")) {
     throw Error(ErrorCode::not_found,
                 fmt::format("{} holds neither an ONNX model nor a checkpoint", printable(folder.string())));
@@ -141,8 +179,12 @@ ModelFolder open_model_folder(const std::string& model, const LoadOptions& optio
 std::vector<fs::path> files_to_save(const ModelFolder& folder) {
   std::vector<fs::path> models = {folder.model};
   // An encoder has its decoders beside it.
-  if (folder.model.filename() == "encoder_model.onnx")
-    models = files_with_extension(folder.model.parent_path(), ".onnx");
+  if (folder.model == folder.beside("encoder_model.onnx")) {
+    for (const char* name :
+         {"decoder_model.onnx", "decoder_with_past_model.onnx", "decoder_model_merged.onnx"}) {
+      if (ferry::is_regular_file(folder.beside(name))) models.push_back(folder.beside(name));
+    }
+  }
   std::vector<fs::path> out;
   for (const auto& model : models) {
     out.push_back(model);

@@ -14,11 +14,15 @@ struct ModelFolder {
   std::filesystem::path path;             ///< Holds the model and its configuration.
   std::filesystem::path model;            ///< The .onnx file.
   std::shared_ptr<const void> temporary;  ///< Removes an exported folder when the last user is gone.
+  std::string suffix = {};                ///< Of the files of one precision among several: "_q4".
+
+  /// Where another file of the model is, by its plain name: "decoder_model.onnx".
+  [[nodiscard]] std::filesystem::path beside(const std::string& name) const;
 };
 
 /// Finds or makes the folder and chooses the file, as ORTModel.from_pretrained does: `file_name`, else
-/// model.onnx, else the only .onnx file; a folder without one is exported for `task`. Errors:
-/// Error{not_found}, and those of the Hub and of main_export.
+/// model.onnx (model_q4.onnx for the dtype "q4"), else the only .onnx file; a folder without one is exported
+/// for `task`. Errors: Error{not_found}, and those of the Hub and of main_export.
 ModelFolder open_model_folder(const std::string& model, const LoadOptions& options, std::string_view task);
 
 /// The model, the external data it refers to, and the configuration and tokenizer files beside it.

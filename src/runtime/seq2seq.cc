@@ -84,21 +84,20 @@ ORTModelForConditionalGeneration::ORTModelForConditionalGeneration(std::string_v
   const auto session = [&](const fs::path& file) {
     return ort::Session(runtime, file, runtime::session_options(options, runtime));
   };
-  const fs::path parent = folder.model.parent_path();
   auto config = runtime::read_config(folder.path);
   auto generation = GenerationConfig::from_pretrained(folder.path, options.log);
   Impl impl{folder, std::move(config), std::move(generation), runtime, session(folder.model), {}, {}, false};
-  if (const fs::path merged = parent / "decoder_model_merged.onnx"; ferry::is_regular_file(merged)) {
+  if (const fs::path merged = folder.beside("decoder_model_merged.onnx"); ferry::is_regular_file(merged)) {
     impl.decoder.emplace(session(merged));
     impl.merged = true;
-  } else if (const fs::path decoder = parent / "decoder_model.onnx"; ferry::is_regular_file(decoder)) {
+  } else if (const fs::path decoder = folder.beside("decoder_model.onnx"); ferry::is_regular_file(decoder)) {
     impl.decoder.emplace(session(decoder));
-    if (const fs::path with_past = parent / "decoder_with_past_model.onnx"; ferry::is_regular_file(with_past))
-      impl.with_past.emplace(session(with_past));
+    const fs::path with_past = folder.beside("decoder_with_past_model.onnx");
+    if (ferry::is_regular_file(with_past)) impl.with_past.emplace(session(with_past));
   } else {
     throw Error(ErrorCode::not_found,
                 fmt::format("{} holds neither decoder_model_merged.onnx nor decoder_model.onnx",
-                            printable(parent.string())));
+                            printable(folder.model.parent_path().string())));
   }
   impl_ = std::make_shared<const Impl>(std::move(impl));
 }

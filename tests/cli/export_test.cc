@@ -301,5 +301,92 @@ TEST(Inspect, SaysWhatACheckpointIs) {
   EXPECT_EQ(json.at("files").at(0).at("inputs").at(0).at("axes"), Json({"batch_size", "sequence_length"}));
 }
 
+// The files of one precision each that transformers.js looks for; inputs and outputs stay in f32.
+TEST(Export, DtypesAreFilesOfTransformersJs) {
+  const TemporaryFolder folder;
+  const fs::path out = folder / "out";
+  const Ran ran = run_ferry({"export", "onnx", "--json", "--quiet", "-m",
+                             golden("gpt2-text-generation-with-past").string(), "--dtypes",
+                             "fp32,fp16,q8,uint8,q4,q4f16", out.string()});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(names_in(out / "onnx"),
+              ElementsAre("model.onnx", "model_fp16.onnx", "model_q4.onnx", "model_q4f16.onnx",
+                          "model_quantized.onnx", "model_uint8.onnx"));
+  EXPECT_TRUE(fs::exists(out / "config.json"));
+  const std::map<std::string, double> least_cosine = {{"fp32", 1},      {"fp16", 1},  {"q8", 0.999},
+                                                      {"uint8", 0.999}, {"q4", 0.99}, {"q4f16", 0.99}};
+  const Json files = parsed(ran.out).at("files");
+  ASSERT_EQ(files.size(), least_cosine.size());
+  for (const Json& file : files) {
+    const std::string dtype = file.at("dtype");
+    for (const Json& output : file.at("validation")) {
+      const double largest = output.at("max_difference");
+      EXPECT_LT(largest, dtype == "fp32" ? 1e-5 : dtype == "fp16" ? 1e-2 : 2.0) << dtype;
+      EXPECT_GE(output.value("cosine", 1.0), least_cosine.at(dtype)) << dtype;
+    }
+    const Ran inspected =
+        run_ferry({"inspect", "--json", (out / "onnx" / file.at("file").get<std::string>()).string()});
+    EXPECT_THAT(inspected.out, Not(HasSubstr("float16"))) << dtype;
+  }
+  EXPECT_LT(fs::file_size(out / "onnx/model_q4f16.onnx"), fs::file_size(out / "onnx/model_q4.onnx"));
+}
+
+TEST(Export, DtypesOfAnEncoderAndItsDecoders) {
+  const TemporaryFolder folder;
+  const fs::path out = folder / "out";
+  const Ran ran = run_ferry({"export", "onnx", "-m", golden("bart-text2text-generation-with-past").string(),
+                             "--dtypes", "q8,q4f16", "--no-validation", out.string()});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(names_in(out / "onnx"),
+              ElementsAre("decoder_model_merged_q4f16.onnx", "decoder_model_merged_quantized.onnx",
+                          "decoder_model_q4f16.onnx", "decoder_model_quantized.onnx",
+                          "decoder_with_past_model_q4f16.onnx", "decoder_with_past_model_quantized.onnx",
+                          "encoder_model_q4f16.onnx", "encoder_model_quantized.onnx"));
+}
+
+TEST(Export, RefusesDtypesThatContradict) {
+  const TemporaryFolder folder;
+  const std::string out = (folder / "out").string();
+  const std::string model = golden("bert-fill-mask").string();
+  const auto error_of = [&](std::vector<std::string> flags) {
+    std::vector<std::string> command = {"export", "onnx", "-m", model, out};
+    command.insert(command.end(), flags.begin(), flags.end());
+    const Ran ran = run_ferry(command);
+    EXPECT_EQ(ran.code, 2) << ran.err;
+    EXPECT_FALSE(fs::exists(out));
+    return ran.err;
+  };
+  EXPECT_THAT(error_of({"--dtypes", "fp32,q5"}), HasSubstr("dtype q5 is not one of fp32, fp16, q8, int8"));
+  EXPECT_THAT(error_of({"--dtypes", "q8,q8"}), HasSubstr("--dtypes has q8 twice"));
+  EXPECT_THAT(error_of({"--dtypes", "q8", "--dtype", "fp16"}), HasSubstr("cannot go with --dtype fp16"));
+  EXPECT_THAT(error_of({"--dtypes", "q8", "--quantize", "int4"}),
+              HasSubstr("cannot go with --quantize int4"));
+  EXPECT_THAT(error_of({"--dtypes", "q8", "--optimize", "O4"}), HasSubstr("cannot go with --optimize O4"));
+  EXPECT_THAT(error_of({"--dtypes", "q8", "--weights", "shared"}),
+              HasSubstr("cannot go with --weights shared"));
+  EXPECT_THAT(error_of({"--dtypes", "q8", "--block-size", "64"}), HasSubstr("belong to"));
+}
+
+TEST(Export, ADtypeOfSeveralIsRunByItsName) {
+  const TemporaryFolder folder;
+  const std::string out = (folder / "out").string();
+  const fs::path model = fs::path(FERRY_TEST_DATA) / "pipelines/text-classification";
+  const Ran ran = run_ferry({"export", "onnx", "-m", model.string(), "--dtypes", "fp32,q8", out});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const auto run = [&](const std::vector<std::string>& flags) {
+    std::vector<std::string> command = {"run", "text-classification", out, "--json", "--text", "a fine day"};
+    command.insert(command.end(), flags.begin(), flags.end());
+    return run_ferry(command);
+  };
+  const Json plain = parsed(run({}).out), same = parsed(run({"--dtype", "fp32"}).out);
+  const Json integers = parsed(run({"--dtype", "q8"}).out);
+  EXPECT_EQ(plain, same);
+  EXPECT_EQ(plain.at("label"), integers.at("label"));
+  EXPECT_NE(plain.at("score"), integers.at("score"));
+  EXPECT_NEAR(plain.at("score"), integers.at("score").get<double>(), 0.01);
+  EXPECT_THAT(run({"--dtype", "q4"}).err, HasSubstr("holds no model of dtype q4, but others"));
+  EXPECT_THAT(run({"--dtype", "q5"}).err, HasSubstr("dtype q5 is not one of"));
+}
+
 }  // namespace
 }  // namespace ferry::testing

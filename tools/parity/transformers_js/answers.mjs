@@ -27,7 +27,7 @@ export async function answers(lib, cases, models) {
   const found = {};
   for (const one of cases) {
     try {
-      const pipe = await lib.pipeline(one.task, one.model, { dtype: "fp32", device: one.device, subfolder: "" });
+      const pipe = await lib.pipeline(one.task, one.model, { dtype: one.dtype, device: one.device, subfolder: one.subfolder });
       found[one.name] = await answer(pipe, one, models);
       await pipe.dispose();
     } catch (error) {
