@@ -82,6 +82,7 @@ void add_commands(CLI::App& root, Context& context) {
   add_export_tflite(*exports, context);
   add_inspect(root, context);
   add_run(root, context);
+  add_compare(root, context);
   add_tokenize(root, context);
   add_hub(root, context);
   add_env(root, context);

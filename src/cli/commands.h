@@ -11,6 +11,7 @@ void add_export_tflite(CLI::App& parent, Context& context);
 void add_transformers_onnx(CLI::App& parent, Context& context);
 void add_inspect(CLI::App& parent, Context& context);
 void add_run(CLI::App& parent, Context& context);
+void add_compare(CLI::App& parent, Context& context);
 void add_tokenize(CLI::App& parent, Context& context);
 void add_hub(CLI::App& parent, Context& context);
 void add_env(CLI::App& parent, Context& context);

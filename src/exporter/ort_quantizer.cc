@@ -32,20 +32,6 @@ passes::DynamicQuantization dynamic_options(const QuantizationConfig& config) {
   return out;
 }
 
-// The model's file and those that its weights lie in.
-uint64_t stored_bytes(const fs::path& model, const ir::Graph& graph) {
-  std::vector<fs::path> files = {model};
-  for (const ir::Value* value : graph.used_weights()) {
-    if (const auto range = value->weight->file_range()) files.push_back(range->file);
-  }
-  std::sort(files.begin(), files.end());
-  files.erase(std::unique(files.begin(), files.end()), files.end());
-  uint64_t out = 0;
-  std::error_code ignored;
-  for (const auto& file : files) out += fs::file_size(file, ignored);
-  return out;
-}
-
 struct Run {
   const QuantizationConfig& config;
   const ORTQuantizer::SaveOptions& options;
@@ -62,7 +48,7 @@ struct Run {
     reading.log = &log;
     ir::Graph graph = onnx::read_model(model, reading);
     QuantizedFile out;
-    out.bytes_before = stored_bytes(model, graph);
+    out.bytes_before = exporter::stored_bytes(model, graph);
     const std::string suffix = options.file_suffix.empty() ? "" : "_" + options.file_suffix;
     out.file = model.stem().string() + suffix + ".onnx";
     log.info("Quantizing model...");

@@ -259,23 +259,11 @@ fs::path folder_of_model(const fs::path& model) {
   return below ? folder.parent_path() : folder;
 }
 
-void for_each_sample(const fs::path& jsonl, const fs::path& model, const SampleOptions& options,
-                     const std::function<void(Sample)>& take) {
-  fs::path file = model;
-  ModelFolder folder;
-  std::error_code ignored;
-  if (fs::is_directory(model, ignored)) {
-    LoadOptions loading;
-    loading.file_name = options.file_name;
-    folder = open_model_folder(model.string(), loading, "auto");
-    file = folder.model;
-  }
+void for_each_sample(const fs::path& jsonl, std::vector<SampleInput> inputs, const fs::path& folder,
+                     const SampleOptions& options, const std::function<void(Sample)>& take) {
   const std::string name = printable(jsonl.filename().string());
   const auto data = MappedFile::open(jsonl);
-  onnx::ReadOptions reading;
-  reading.infer_shapes = false;  // What the inputs declare is enough.
-  SampleReader reader(sample_inputs(onnx::read_model(file, reading)), folder_of_model(file),
-                      jsonl.parent_path(), options);
+  SampleReader reader(std::move(inputs), folder, jsonl.parent_path(), options);
   std::string_view rest = data->text();
   size_t number = 0, count = 0;
   while (!rest.empty() && (options.max_samples == 0 || count < options.max_samples)) {
@@ -291,18 +279,50 @@ void for_each_sample(const fs::path& jsonl, const fs::path& model, const SampleO
     throw Error(ErrorCode::invalid_file, fmt::format("{} holds no sample", printable(jsonl.string())));
 }
 
-std::vector<Sample> read_samples(const fs::path& jsonl, const fs::path& model, const SampleOptions& options) {
-  std::vector<Sample> out;
-  uint64_t bytes = 0;
-  for_each_sample(jsonl, model, options, [&](Sample sample) {
+void for_each_sample(const fs::path& jsonl, const fs::path& model, const SampleOptions& options,
+                     const std::function<void(Sample)>& take) {
+  fs::path file = model;
+  ModelFolder folder;
+  std::error_code ignored;
+  if (fs::is_directory(model, ignored)) {
+    LoadOptions loading;
+    loading.file_name = options.file_name;
+    folder = open_model_folder(model.string(), loading, "auto");
+    file = folder.model;
+  }
+  onnx::ReadOptions reading;
+  reading.infer_shapes = false;  // What the inputs declare is enough.
+  for_each_sample(jsonl, sample_inputs(onnx::read_model(file, reading)), folder_of_model(file), options,
+                  take);
+}
+
+namespace {
+
+// A `take` that keeps samples while they are not too many.
+std::function<void(Sample)> collector(std::vector<Sample>& out, uint64_t max_bytes) {
+  return [&out, max_bytes, bytes = uint64_t{0}](Sample sample) mutable {
     for (const auto& [name, tensor] : sample) bytes += tensor.bytes.size();
-    if (bytes > options.max_bytes) {
+    if (bytes > max_bytes) {
       throw Error(ErrorCode::usage, fmt::format("the samples up to here take more than {}",
-                                                human_bytes(static_cast<double>(options.max_bytes))))
+                                                human_bytes(static_cast<double>(max_bytes))))
           .with_hint("take fewer of them");
     }
     out.push_back(std::move(sample));
-  });
+  };
+}
+
+}  // namespace
+
+std::vector<Sample> read_samples(const fs::path& jsonl, std::vector<SampleInput> inputs,
+                                 const fs::path& folder, const SampleOptions& options) {
+  std::vector<Sample> out;
+  for_each_sample(jsonl, std::move(inputs), folder, options, collector(out, options.max_bytes));
+  return out;
+}
+
+std::vector<Sample> read_samples(const fs::path& jsonl, const fs::path& model, const SampleOptions& options) {
+  std::vector<Sample> out;
+  for_each_sample(jsonl, model, options, collector(out, options.max_bytes));
   return out;
 }
 

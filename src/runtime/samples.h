@@ -78,7 +78,14 @@ std::filesystem::path folder_of_model(const std::filesystem::path& model);
 void for_each_sample(const std::filesystem::path& jsonl, const std::filesystem::path& model,
                      const SampleOptions& options, const std::function<void(Sample)>& take);
 
+/// The same for a graph that is read already. `folder` holds the tokenizer or processor.
+void for_each_sample(const std::filesystem::path& jsonl, std::vector<SampleInput> inputs,
+                     const std::filesystem::path& folder, const SampleOptions& options,
+                     const std::function<void(Sample)>& take);
+
 /// All of them at once.
+std::vector<Sample> read_samples(const std::filesystem::path& jsonl, std::vector<SampleInput> inputs,
+                                 const std::filesystem::path& folder, const SampleOptions& options = {});
 std::vector<Sample> read_samples(const std::filesystem::path& jsonl, const std::filesystem::path& model,
                                  const SampleOptions& options = {});
 
