@@ -49,6 +49,8 @@ struct MainExportOptions {
   std::filesystem::path output;  ///< A folder; created with its parents.
   /// A task or synonym, with or without -with-past. "auto": inferred from the configuration.
   std::string task = "auto";
+  /// A task -with-past is exported without where the model's decoder keeps no cache, instead of refused.
+  bool cache_if_any = false;
   std::optional<int> opset;    ///< 13 to 24; nothing: 18.
   std::string dtype = "fp32";  ///< "fp32", "fp16" or "bf16": of the weights and the arithmetic.
   /// Several precisions of the model at once, of fp32, fp16, q8, int8, uint8, q4, q4f16: output/onnx gains

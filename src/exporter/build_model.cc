@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "exporter/example_inputs.h"
+#include "nn/task.h"
 #include "passes/merge_decoders.h"
 
 namespace ferry::exporter {
@@ -80,6 +81,11 @@ std::vector<BuiltPart> build_model(const ModelSource& source, const nn::Architec
   std::vector<BuiltPart> parts;
   std::set<std::string, std::less<>> used;
   const nn::TaskEntry& entry = *architecture.find_task(task);
+  if (const auto reason = entry.unavailable ? entry.unavailable(config) : std::nullopt) {
+    throw Error(ErrorCode::unsupported,
+                fmt::format("{}: no {} of this model: {}", reader.origin(), task, *reason))
+        .with_hint(fmt::format("--task {}", task.substr(0, task.find(kWithPast))));
+  }
   const bool one = options.monolith && entry.monolith;
   for (const nn::ModelPart& part : one ? std::vector{*entry.monolith} : entry.parts) {
     BuiltPart built{part.file, {}, signature(source, part, config, options.dtype)};

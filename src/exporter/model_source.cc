@@ -162,6 +162,14 @@ std::string pytorch_class(std::string name) {
   return name;
 }
 
+// Whether the model's configuration lets it have a task of its architecture.
+bool is_available(const ModelSource& source, const nn::Architecture& architecture,
+                  const nn::TaskEntry& task) {
+  if (!task.unavailable) return true;
+  nn::ConfigReader reader(*source.config, printable((source.folder / "config.json").string()));
+  return !task.unavailable(architecture.read_config(reader));
+}
+
 std::string task_of_class(const ModelSource& source, const nn::Architecture& architecture, bool past) {
   const auto names = source.config->find("architectures");
   if (names == source.config->end() || !names->is_array() || names->empty() || !names->front().is_string())
@@ -169,8 +177,9 @@ std::string task_of_class(const ModelSource& source, const nn::Architecture& arc
   const std::string wanted = pytorch_class(names->front().get<std::string>());
   for (const auto& entry : architecture.tasks) {
     if (entry.hf_class != wanted) continue;
-    const std::string with_past = entry.task + std::string(kWithPast);
-    return past && architecture.find_task(with_past) != nullptr ? with_past : entry.task;
+    const nn::TaskEntry* with_past = architecture.find_task(entry.task + std::string(kWithPast));
+    return past && with_past != nullptr && is_available(source, architecture, *with_past) ? with_past->task
+                                                                                          : entry.task;
   }
   return "feature-extraction";
 }
@@ -231,8 +240,12 @@ std::string select_task(const MainExportOptions& options, const ModelSource& sou
         .with_hint(fmt::format("`--task {} --monolith`, or `--task {}` without it", plain, task));
   }
   if (std::find(known.begin(), known.end(), task) != known.end()) {
+    if (options.cache_if_any && ends_with(task, kWithPast) &&
+        !is_available(source, architecture, *architecture.find_task(task)))
+      return task.substr(0, task.size() - kWithPast.size());
     const std::string with_past = task + std::string(kWithPast);
-    if (std::find(known.begin(), known.end(), with_past) != known.end()) {
+    if (std::find(known.begin(), known.end(), with_past) != known.end() &&
+        is_available(source, architecture, *architecture.find_task(with_past))) {
       log.info(
           fmt::format("The task `{}` was manually specified, and past key values will not be reused in the "
                       "decoding. if needed, please pass "

@@ -92,11 +92,11 @@ struct BartDecoderLayer : LayerModule<BartConfig> {
   BartAttention self_attn{at("self_attn"), c, c.decoder_attention_heads};
   BartFeedForward feed_forward{scope, c, c.decoder_ffn_dim};
 
-  Tensor operator()(const Tensor& x, Decoding& run, bool attends_encoder) const {
+  Tensor operator()(const Tensor& x, Decoding& run) const {
     const auto named = scope.named();
     Tensor y = residual(c, at("self_attn_layer_norm"), x,
                         [&](const Tensor& t) { return self_attn.over_cache(t, layer_idx, run); });
-    if (!attends_encoder) {
+    if (!run.attends_encoder()) {
       for (const char* name : {"encoder_attn", "encoder_attn_layer_norm"}) scope.ignore(name);
     } else {
       const BartAttention encoder_attn(at("encoder_attn"), c, c.decoder_attention_heads,
@@ -157,6 +157,14 @@ Seq2SeqSignature BartConfig::signature() const {
           .max_length = max_position_embeddings};
 }
 
+Seq2SeqSignature BartConfig::decoder_side() const {
+  Seq2SeqSignature out = signature();
+  out.encoder.clear();
+  out.encoder_size = cross_attention_hidden_size.value_or(d_model);
+  out.max_encoder_length = 0;
+  return out;
+}
+
 DecoderSignature BartConfig::decoder_signature() const {
   return {.vocab_size = decoder_vocab(),
           .layers = decoder_layers,
@@ -207,10 +215,9 @@ Tensor BartEncoder::operator()(const Embedding& embed_tokens, const Tensor& ids,
   return c.form.final_norm ? LayerNorm(at("layer_norm"), c.d_model, 1e-5f)(x) : x;
 }
 
-Tensor BartDecoder::operator()(const Embedding& embed_tokens, Decoding& run, bool attends_encoder) const {
+Tensor BartDecoder::operator()(const Embedding& embed_tokens, Decoding& run) const {
   Tensor x = embedded(scope, c, embed_tokens, run.input_ids(), run.past_length(), run.total_length());
-  for (const auto& layer : List<BartDecoderLayer>(at("layers"), c.decoder_layers, c))
-    x = layer(x, run, attends_encoder);
+  for (const auto& layer : List<BartDecoderLayer>(at("layers"), c.decoder_layers, c)) x = layer(x, run);
   return c.form.final_norm ? LayerNorm(at("layer_norm"), c.d_model, 1e-5f)(x) : x;
 }
 
@@ -227,7 +234,7 @@ Tensor BartModel::encode(const Inputs& in) const {
 }
 
 Tensor BartModel::decode(Decoding& run) const {
-  return BartDecoder(at("decoder"), c)(decoder_tokens(), run, true);
+  return BartDecoder(at("decoder"), c)(decoder_tokens(), run);
 }
 
 Tensor BartModel::shifted_right(const Tensor& ids) const {
@@ -262,16 +269,15 @@ Tensor BartForConditionalGeneration::decode(Decoding& run) const {
   return x + scope.parameter("final_logits_bias", {1, c.decoder_vocab()});
 }
 
-Outputs BartForCausalLM::operator()(const Inputs& in) const {
+Tensor BartForCausalLM::logits(Decoding& run) const {
   const Scope decoder = at("model.decoder");
   // A checkpoint of the whole model keeps the embeddings once.
   const bool own = decoder.has("embed_tokens.weight");
   const Embedding tokens(own ? decoder / "embed_tokens" : at("model.shared"), c.decoder_vocab(), c.d_model);
   for (const char* name : {"encoder", "shared"}) at("model").ignore(name);
   scope.ignore("final_logits_bias");
-  Decoding run(in);
-  const Tensor x = BartDecoder(decoder, c)(tokens, run, false);
-  return run.outputs("logits", language_head(at("lm_head"), tokens, c.tie_word_embeddings, x));
+  const Tensor x = BartDecoder(decoder, c)(tokens, run);
+  return language_head(at("lm_head"), tokens, c.tie_word_embeddings, x);
 }
 
 Outputs BartForSequenceClassification::operator()(const Inputs& in) const {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "nn/seq2seq.h"
+#include "nn/composite.h"
 
 namespace ferry::models::bart {
 using namespace nn;
@@ -53,6 +53,7 @@ struct BartConfig {
   }
   [[nodiscard]] Seq2SeqSignature signature() const;
   [[nodiscard]] DecoderSignature decoder_signature() const;
+  [[nodiscard]] Seq2SeqSignature decoder_side() const;
 
  protected:
   BartConfig() = default;
@@ -104,8 +105,8 @@ struct BartEncoder : Module<BartConfig> {
 
 struct BartDecoder : Module<BartConfig> {
   using Module::Module;
-  /// -> [B, S, H]. `attends_encoder`: there is an encoder.
-  Tensor operator()(const Embedding& embed_tokens, Decoding& run, bool attends_encoder) const;
+  /// -> [B, S, H], with the encoder's tokens if the run has any.
+  Tensor operator()(const Embedding& embed_tokens, Decoding& run) const;
 };
 
 struct BartModel : Module<BartConfig> {
@@ -133,7 +134,12 @@ struct BartForConditionalGeneration : Module<BartConfig> {
 /// The decoder alone.
 struct BartForCausalLM : Module<BartConfig> {
   using Module::Module;
-  Outputs operator()(const Inputs& in) const;  // -> [B, S, vocab]
+  [[nodiscard]] Tensor logits(Decoding& run) const;  // -> [B, S, vocab]
+  Outputs operator()(const Inputs& in) const {
+    Decoding run(in);
+    const Tensor scores = logits(run);
+    return run.outputs("logits", scores);
+  }
 };
 
 struct BartForSequenceClassification : Module<BartConfig> {
@@ -151,8 +157,9 @@ struct BartForQuestionAnswering : Module<BartConfig> {
 template <typename Config>
 Architecture make(const std::string& model_type, const std::string& name, bool classifies) {
   ArchBuilder<Config> builder(model_type);
-  builder.prefix("model").may_be_unused(
-      {"lm_head", "final_logits_bias", "classification_head", "qa_outputs"});
+  builder.prefix("model")
+      .may_be_unused({"lm_head", "final_logits_bias", "classification_head", "qa_outputs"})
+      .decodes(decoder_side<BartForCausalLM>());
   add_seq2seq_tasks<BartModel, BartForConditionalGeneration>(
       builder, "model", name + "Model", name + "ForConditionalGeneration", "text2text-generation");
   builder.decoder([](const Config& c) { return c.decoder_signature(); })

@@ -128,6 +128,7 @@ Architecture arch() {
       .may_be_unused(
           {"classifier", "lm_head", "beit.pooler", "beit.embeddings.mask_token", "*.relative_position_index"})
       .inputs([](const BeitConfig& c) { return c.image_inputs(); })
+      .encodes(encoder_side<BeitModel>("pixel_values"))
       .body<BeitModel>("feature-extraction", "BeitModel")
       .task<BeitForImageClassification>("image-classification", "BeitForImageClassification");
 }

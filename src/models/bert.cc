@@ -23,10 +23,23 @@ void BertConfig::read(ConfigReader& r, int64_t least_token_types) {
                 {"absolute", "relative_key", "relative_key_query"});
   r.read("is_decoder", is_decoder);
   r.read("tie_word_embeddings", tie_word_embeddings);
-  r.only("add_cross_attention", false);
+  r.read("add_cross_attention", add_cross_attention);
+  if (add_cross_attention && !is_decoder) r.fail("is_decoder", "true, as add_cross_attention is");
   r.must_be_empty("pruned_heads");
   if (hidden_size % num_attention_heads != 0) r.fail("hidden_size", "a multiple of num_attention_heads");
   num_labels = r.num_labels();
+}
+
+Seq2SeqSignature BertConfig::decoder_side() const {
+  require_cross_attention(add_cross_attention, "add_cross_attention");
+  return {.encoder = {},
+          .encoder_size = hidden_size,
+          .vocab_size = vocab_size,
+          .layers = num_hidden_layers,
+          .heads = num_attention_heads,
+          .head_dim = head_size(),
+          .max_length = text_inputs().max_length,
+          .cache = Cache::none};
 }
 
 BertEmbeddings::BertEmbeddings(Scope place, const BertConfig& config, int64_t width)
@@ -81,6 +94,13 @@ struct BertSelfAttention : Module<BertConfig> {
     }
     return op::attention(q, k, value(x), {.mask = mask, .heads = c.num_attention_heads});
   }
+  [[nodiscard]] Tensor over_encoder(const Tensor& x, int64_t layer, Decoding& run) const {
+    const auto named = scope.named();
+    const auto heads = [this](const Linear& part) {
+      return [this, &part](const Tensor& t) { return split_heads(part(t), c.num_attention_heads); };
+    };
+    return run.attend_encoder(layer, heads(query)(x), heads(key), heads(value));
+  }
 };
 
 BertOutput::BertOutput(Scope place, const BertConfig& config, int64_t in)
@@ -99,15 +119,23 @@ Tensor BertIntermediate::operator()(const Tensor& x) const {
   return activation(c.hidden_act, dense(x), &function);
 }
 
-struct BertLayer : Module<BertConfig> {
-  using Module::Module;
+struct BertLayer : LayerModule<BertConfig> {
+  using LayerModule::LayerModule;
   BertSelfAttention self{at("attention.self"), c};
   BertOutput attention_output{at("attention.output"), c, c.hidden_size};
   BertIntermediate intermediate{at("intermediate"), c};
   BertOutput output{at("output"), c, c.intermediate_size};
 
-  Tensor operator()(const Tensor& x, const Tensor& mask) const {  // [B, S, H] -> [B, S, H]
-    const Tensor y = attention_output(self(x, mask), x);
+  // [B, S, H] -> [B, S, H]; `run` is that of a decoder.
+  Tensor operator()(const Tensor& x, const Tensor& mask, Decoding* run) const {
+    Tensor y = attention_output(self(x, mask), x);
+    if (run != nullptr) {
+      const BertSelfAttention cross(at("crossattention.self"), c);
+      y = BertOutput(at("crossattention.output"), c, c.hidden_size)(cross.over_encoder(y, layer_idx, *run),
+                                                                    y);
+    } else if (c.add_cross_attention) {
+      scope.ignore("crossattention");  // There is no encoder to attend to.
+    }
     return output(intermediate(y), y);
   }
 };
@@ -124,10 +152,20 @@ BertEncoder::BertEncoder(BertEncoder&&) noexcept = default;
 
 Tensor BertEncoder::operator()(const Tensor& x, const Tensor& attention_mask) const {
   const auto named = scope.named();
-  const Tensor mask = c.is_decoder ? causal_additive_mask(attention_mask, x.dtype())
-                                   : additive_mask(attention_mask, x.dtype());
+  return through(x,
+                 c.is_decoder ? causal_additive_mask(attention_mask, x.dtype())
+                              : additive_mask(attention_mask, x.dtype()),
+                 nullptr);
+}
+
+Tensor BertEncoder::operator()(const Tensor& x, Decoding& run) const {
+  return through(x, run.additive_mask(x.dtype()), &run);
+}
+
+Tensor BertEncoder::through(const Tensor& x, const Tensor& mask, Decoding* run) const {
+  const auto named = scope.named();
   Tensor y = x;
-  for (const BertLayer& layer : layers_->layer) y = layer(y, mask);
+  for (const BertLayer& layer : layers_->layer) y = layer(y, mask, run);
   return y;
 }
 
@@ -145,6 +183,7 @@ struct BertModel : Module<BertConfig> {
   Tensor hidden(const Inputs& in) const {
     return encoder(embeddings(in), in["attention_mask"]);
   }  // [B, S, H]
+  Tensor hidden(Decoding& run) const { return encoder(embeddings(run.inputs()), run); }
   Tensor pooled(const Inputs& in) const { return pooled_first_token(scope, c.hidden_size, hidden(in)); }
 
   Outputs operator()(const Inputs& in) const { return {{"last_hidden_state", hidden(in)}}; }
@@ -156,18 +195,23 @@ struct BertForMaskedLM : OverBody<BertModel> {
   Linear dense{predictions / "transform.dense", c.hidden_size, c.hidden_size};
   LayerNorm norm{predictions / "transform.LayerNorm", c.hidden_size, c.layer_norm_eps};
 
-  Outputs operator()(const Inputs& in) const {  // -> [B, S, vocab]
+  Outputs operator()(const Inputs& in) const { return {{"logits", scores(body.hidden(in))}}; }
+  Tensor logits(Decoding& run) const { return scores(body.hidden(run)); }
+
+ private:
+  [[nodiscard]] Tensor scores(const Tensor& hidden) const {  // -> [B, S, vocab]
     const Scope function = predictions / "transform.transform_act_fn";
-    const Tensor x = norm(activation(c.hidden_act, dense(body.hidden(in)), &function));
-    return {{"logits", vocabulary_logits(predictions, body.embeddings.word_embeddings, c.tie_word_embeddings,
-                                         c.vocab_size, c.hidden_size, x)}};
+    const Tensor x = norm(activation(c.hidden_act, dense(hidden), &function));
+    return vocabulary_logits(predictions, body.embeddings.word_embeddings, c.tie_word_embeddings,
+                             c.vocab_size, c.hidden_size, x);
   }
 };
 
 Architecture arch() {
   return encoder_arch<BertModel, BertForMaskedLM, PooledForSequenceClassification<BertModel>,
                       PooledForMultipleChoice<BertModel>>(
-      "bert", "Bert", {"cls", "qa_outputs", "classifier", "bert.pooler", "*.position_ids"});
+             "bert", "Bert", {"cls", "qa_outputs", "classifier", "bert.pooler", "*.position_ids"})
+      .decodes(decoder_side<BertForMaskedLM>());
 }
 
 }  // namespace ferry::models::bert

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "nn/architecture.h"
 #include "nn/encoder.h"
 #include "nn/layers.h"
 
@@ -27,6 +26,7 @@ struct BertConfig {
   float layer_norm_eps = 1e-12f;
   std::string position_embedding_type = "absolute";
   bool is_decoder = false;
+  bool add_cross_attention = false;
   bool tie_word_embeddings = true;
   int64_t num_labels = 2;
 
@@ -34,6 +34,8 @@ struct BertConfig {
   [[nodiscard]] nn::TextInputOptions text_inputs() const {
     return {vocab_size, type_vocab_size, max_position_embeddings};
   }
+  /// As the decoder of a composite: without a cache, as Optimum exports it.
+  [[nodiscard]] nn::Seq2SeqSignature decoder_side() const;
 };
 
 struct BertEmbeddings : nn::Module<BertConfig> {
@@ -85,8 +87,11 @@ struct BertEncoder : nn::Module<BertConfig> {
   BertEncoder(BertEncoder&&) noexcept;
   /// x [B, S, H], attention_mask i64[B, S] -> [B, S, H]
   nn::Tensor operator()(const nn::Tensor& x, const nn::Tensor& attention_mask) const;
+  /// The same as a decoder: over the tokens up to each, and over the encoder's.
+  nn::Tensor operator()(const nn::Tensor& x, nn::Decoding& run) const;
 
  private:
+  [[nodiscard]] nn::Tensor through(const nn::Tensor& x, const nn::Tensor& mask, nn::Decoding* run) const;
   struct Layers;
   std::unique_ptr<Layers> layers_;
 };

@@ -30,6 +30,7 @@ Architecture arch() {
       .may_be_unused({"classifier", "cls_classifier", "distillation_classifier", "decoder", "deit.pooler",
                       "deit.embeddings.mask_token"})
       .inputs([](const ViTConfig& c) { return c.image_inputs(); })
+      .encodes(encoder_side<DeiTModel>("pixel_values"))
       .body<DeiTModel>("feature-extraction", "DeiTModel")
       .task<vit::FirstTokenForImageClassification<DeiTModel>>("image-classification",
                                                               "DeiTForImageClassification")

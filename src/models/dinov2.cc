@@ -110,6 +110,7 @@ Architecture arch() {
                                         .size = c.image_size,
                                         .least = std::max(c.patch_size.height, c.patch_size.width)})};
       })
+      .encodes(encoder_side<Dinov2Model>("pixel_values"))
       .body<Dinov2Model>("feature-extraction", "Dinov2Model")
       .task<Dinov2ForImageClassification>("image-classification", "Dinov2ForImageClassification");
 }

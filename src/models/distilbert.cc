@@ -2,7 +2,7 @@
 // Source: transformers 4.57.6, models/distilbert/modeling_distilbert.py. Axes: B batch, S sequence, D dim.
 #include "models/distilbert.h"
 
-#include "nn/layers.h"
+#include "nn/composite.h"
 
 namespace ferry::models::distilbert {
 using namespace nn;
@@ -184,6 +184,7 @@ Architecture arch() {
       .prefix("distilbert")
       .may_be_unused({"vocab_transform", "vocab_layer_norm", "vocab_projector", "qa_outputs",
                       "pre_classifier", "classifier", "*.position_ids"})
+      .encodes(encoder_side<DistilBertModel>("input_ids", [](const DistilBertConfig& c) { return c.dim; }))
       .inputs(inputs)
       .body<DistilBertModel>("feature-extraction", "DistilBertModel")
       .task<DistilBertForMaskedLM>("fill-mask", "DistilBertForMaskedLM")

@@ -41,15 +41,17 @@ struct ElectraModel : Module<ElectraConfig> {
   bert::BertEmbeddings embeddings{at("embeddings"), c, c.embedding_size};
   bert::BertEncoder encoder{at("encoder"), c};
 
-  Tensor hidden(const Inputs& in) const {  // [B, S, H]
-    Tensor x = embeddings(in);
-    if (c.embedding_size != c.hidden_size) {
-      x = Linear(at("embeddings_project"), c.embedding_size, c.hidden_size)(x);
-    }
-    return encoder(x, in["attention_mask"]);
-  }
+  Tensor hidden(const Inputs& in) const { return encoder(embedded(in), in["attention_mask"]); }  // [B, S, H]
+  Tensor hidden(Decoding& run) const { return encoder(embedded(run.inputs()), run); }
 
   Outputs operator()(const Inputs& in) const { return {{"last_hidden_state", hidden(in)}}; }
+
+ private:
+  [[nodiscard]] Tensor embedded(const Inputs& in) const {
+    const Tensor x = embeddings(in);
+    if (c.embedding_size == c.hidden_size) return x;
+    return Linear(at("embeddings_project"), c.embedding_size, c.hidden_size)(x);
+  }
 };
 
 struct ElectraForMaskedLM : OverBody<ElectraModel> {
@@ -57,14 +59,18 @@ struct ElectraForMaskedLM : OverBody<ElectraModel> {
   Linear dense{at("generator_predictions.dense"), c.hidden_size, c.embedding_size};
   LayerNorm norm{at("generator_predictions.LayerNorm"), c.embedding_size, c.layer_norm_eps};
 
-  Outputs operator()(const Inputs& in) const {  // -> [B, S, vocab]
-    const Tensor x = norm(activation("gelu", dense(body.hidden(in))));
+  Outputs operator()(const Inputs& in) const { return {{"logits", scores(body.hidden(in))}}; }
+  Tensor logits(Decoding& run) const { return scores(body.hidden(run)); }
+
+ private:
+  [[nodiscard]] Tensor scores(const Tensor& hidden) const {  // -> [B, S, vocab]
+    const Tensor x = norm(activation("gelu", dense(hidden)));
     const Scope head = at("generator_lm_head");
     head.ignore("weight");
-    const Tensor logits = c.tie_word_embeddings ? body.embeddings.word_embeddings.project(x)
-                                                : Linear(head, c.embedding_size, c.vocab_size, false)(x);
+    const Tensor out = c.tie_word_embeddings ? body.embeddings.word_embeddings.project(x)
+                                             : Linear(head, c.embedding_size, c.vocab_size, false)(x);
     const auto named = head.named();
-    return {{"logits", logits + head.parameter("bias", {c.vocab_size})}};
+    return out + head.parameter("bias", {c.vocab_size});
   }
 };
 
@@ -118,9 +124,10 @@ struct ElectraForMultipleChoice : OverBody<ElectraModel> {
 Architecture arch() {
   return encoder_arch<ElectraModel, ElectraForMaskedLM, ElectraForSequenceClassification,
                       ElectraForMultipleChoice>(
-      "electra", "Electra",
-      {"generator_predictions", "generator_lm_head", "discriminator_predictions", "qa_outputs", "classifier",
-       "sequence_summary", "*.position_ids"});
+             "electra", "Electra",
+             {"generator_predictions", "generator_lm_head", "discriminator_predictions", "qa_outputs",
+              "classifier", "sequence_summary", "*.position_ids"})
+      .decodes(decoder_side<ElectraForMaskedLM>());
 }
 
 }  // namespace ferry::models::electra

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "models/architectures.h"
-#include "nn/decoder.h"
+#include "nn/composite.h"
 
 namespace ferry::models::gpt2 {
 using namespace nn;
@@ -23,7 +23,7 @@ struct GPT2Config {
     r.read("scale_attn_by_inverse_layer_idx", scale_attn_by_inverse_layer_idx);
     r.read("tie_word_embeddings", tie_word_embeddings);
     r.read("pad_token_id", pad_token_id, INT32_MIN);
-    r.only("add_cross_attention", false);
+    r.read("add_cross_attention", add_cross_attention);
     // The same products in another order and precision; the summary is the double head's; n_ctx repeats
     // n_positions.
     for (const char* key : {"reorder_and_upcast_attn", "n_ctx", "summary_type", "summary_use_proj",
@@ -45,7 +45,28 @@ struct GPT2Config {
   bool scale_attn_by_inverse_layer_idx = false;
   bool tie_word_embeddings = true;
   std::optional<int64_t> pad_token_id;
+  bool add_cross_attention = false;
   int64_t num_labels = 2;
+
+  [[nodiscard]] int64_t head_dim() const { return hidden_size / num_attention_heads; }
+  // transformers ignores both settings with scaled dot product attention and heeds them with eager attention,
+  // as the model was trained.
+  [[nodiscard]] float scale(int64_t layer) const {
+    const double by_size = scale_attn_weights ? 1 / std::sqrt(static_cast<double>(head_dim())) : 1;
+    return static_cast<float>(scale_attn_by_inverse_layer_idx ? by_size / static_cast<double>(layer + 1)
+                                                              : by_size);
+  }
+  [[nodiscard]] Seq2SeqSignature decoder_side() const {
+    require_cross_attention(add_cross_attention, "add_cross_attention");
+    return {.encoder = {},
+            .encoder_size = hidden_size,
+            .vocab_size = vocab_size,
+            .layers = num_hidden_layers,
+            .heads = num_attention_heads,
+            .head_dim = head_dim(),
+            .max_length = max_position_embeddings,
+            .cache = Cache::tokens};
+  }
 };
 
 struct GPT2Attention : LayerModule<GPT2Config> {
@@ -57,16 +78,25 @@ struct GPT2Attention : LayerModule<GPT2Config> {
     const auto named = scope.named();
     const auto qkv = op::split(c_attn(x), -1, {c.hidden_size, c.hidden_size, c.hidden_size});
     const auto heads = [&](const Tensor& t) { return split_heads(t, c.num_attention_heads); };
-    return c_proj(run.attend(layer_idx, heads(qkv[0]), heads(qkv[1]), heads(qkv[2]),
-                             {.scale = static_cast<float>(scale())}));
+    return c_proj(
+        run.attend(layer_idx, heads(qkv[0]), heads(qkv[1]), heads(qkv[2]), {.scale = c.scale(layer_idx)}));
   }
+};
 
-  // transformers ignores both settings with scaled dot product attention and heeds them with eager attention,
-  // as the model was trained.
-  [[nodiscard]] double scale() const {
-    const auto size = static_cast<double>(c.hidden_size / c.num_attention_heads);
-    const double by_size = c.scale_attn_weights ? 1 / std::sqrt(size) : 1;
-    return c.scale_attn_by_inverse_layer_idx ? by_size / static_cast<double>(layer_idx + 1) : by_size;
+// GPT2Attention(is_cross_attention=True) in the source.
+struct GPT2CrossAttention : LayerModule<GPT2Config> {
+  using LayerModule::LayerModule;
+  Conv1D c_attn{at("c_attn"), c.hidden_size, 2 * c.hidden_size};
+  Conv1D q_attn{at("q_attn"), c.hidden_size, c.hidden_size};
+  Conv1D c_proj{at("c_proj"), c.hidden_size, c.hidden_size};
+
+  Tensor operator()(const Tensor& x, Decoding& run) const {  // [B, S, H] -> [B, S, H]
+    const auto named = scope.named();
+    const auto kv = op::split(c_attn(run.encoder_hidden_states()), -1, {c.hidden_size, c.hidden_size});
+    const auto heads = [&](const Tensor& t) { return split_heads(t, c.num_attention_heads); };
+    return c_proj(run.attend_encoder(
+        layer_idx, heads(q_attn(x)), [&](const Tensor&) { return heads(kv[0]); },
+        [&](const Tensor&) { return heads(kv[1]); }, {.scale = c.scale(layer_idx)}));
   }
 };
 
@@ -92,7 +122,13 @@ struct GPT2Block : LayerModule<GPT2Config> {
 
   Tensor operator()(const Tensor& x, Decoding& run) const {
     const auto named = scope.named();
-    const Tensor y = attn(ln_1(x), run) + x;
+    Tensor y = attn(ln_1(x), run) + x;
+    if (run.attends_encoder()) {
+      const LayerNorm ln_cross_attn(at("ln_cross_attn"), c.hidden_size, c.layer_norm_epsilon);
+      y = y + GPT2CrossAttention(at("crossattention"), c, layer_idx)(ln_cross_attn(y), run);
+    } else if (c.add_cross_attention) {
+      for (const char* name : {"ln_cross_attn", "crossattention"}) scope.ignore(name);
+    }
     return y + mlp(ln_2(y));
   }
 };
@@ -116,10 +152,14 @@ struct GPT2LMHeadModel : Module<GPT2Config> {
   using Module::Module;
   GPT2Model transformer{at("transformer"), c};
 
-  Outputs operator()(const Inputs& in) const {  // -> [B, S, vocab]
+  Outputs operator()(const Inputs& in) const {
     Decoding run(in);
+    const Tensor scores = logits(run);
+    return run.outputs("logits", scores);
+  }
+  Tensor logits(Decoding& run) const {  // -> [B, S, vocab]
     const Tensor x = transformer(run);
-    return run.outputs("logits", language_head(at("lm_head"), transformer.wte, c.tie_word_embeddings, x));
+    return language_head(at("lm_head"), transformer.wte, c.tie_word_embeddings, x);
   }
 };
 
@@ -139,14 +179,15 @@ Architecture arch() {
     return DecoderSignature{.vocab_size = c.vocab_size,
                             .layers = c.num_hidden_layers,
                             .kv_heads = c.num_attention_heads,
-                            .head_dim = c.hidden_size / c.num_attention_heads,
+                            .head_dim = c.head_dim(),
                             .max_length = c.max_position_embeddings,
                             .cache_after = "input_ids"};
   };
   return ArchBuilder<GPT2Config>("gpt2")
       .prefix("transformer")
-      .may_be_unused(
-          {"lm_head", "score", "classifier", "multiple_choice_head", "*.attn.bias", "*.attn.masked_bias"})
+      .may_be_unused({"lm_head", "score", "classifier", "multiple_choice_head", "*.attn.bias",
+                      "*.attn.masked_bias", "*.crossattention.bias", "*.crossattention.masked_bias"})
+      .decodes(decoder_side<GPT2LMHeadModel>())
       .decoder(signature)
       .generation<DecoderBody<GPT2Model>, GPT2LMHeadModel>("GPT2Model", "GPT2LMHeadModel")
       .task<ForSequenceClassification<GPT2Model>>("text-classification", "GPT2ForSequenceClassification")

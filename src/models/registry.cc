@@ -65,15 +65,19 @@ Registry Registry::builtin() {
   registry.add(siglip::arch());
   registry.add(swin::arch());
   registry.add(t5::arch());
+  registry.add(trocr::arch());
   registry.add(unispeech::arch());
   registry.add(unispeech_sat::arch());
-  registry.add(vision_encoder_decoder::arch());
   registry.add(vit::arch());
   registry.add(wav2vec2::arch());
   registry.add(wavlm::arch());
   registry.add(whisper::arch());
   registry.add(xlm_roberta::arch());
   registry.add(yolos::arch());
+  // Composites are made of those above.
+  const auto known = std::make_shared<const Registry>(registry);
+  registry.add(encoder_decoder::arch(known));
+  registry.add(vision_encoder_decoder::arch(known));
   return registry;
 }
 

@@ -316,6 +316,7 @@ Architecture arch() {
         return std::vector{
             image_input({.num_channels = c.num_channels, .size = c.image_size, .least = c.least_image()})};
       })
+      .encodes(encoder_side<SwinModel>("pixel_values", [](const SwinConfig& c) { return c.last_width(); }))
       .body<SwinModel>("feature-extraction", "SwinModel")
       .task<SwinForImageClassification>("image-classification", "SwinForImageClassification")
       .task<SwinForMaskedImageModeling>("masked-im", "SwinForMaskedImageModeling");

@@ -108,6 +108,7 @@ Architecture arch() {
       .prefix(ViTModel::base_model_prefix)
       .may_be_unused({"classifier", "decoder", "vit.pooler", "vit.embeddings.mask_token"})
       .inputs([](const ViTConfig& c) { return c.image_inputs(); })
+      .encodes(encoder_side<ViTModel>("pixel_values"))
       .body<ViTModel>("feature-extraction", "ViTModel")
       .task<FirstTokenForImageClassification<ViTModel>>("image-classification", "ViTForImageClassification")
       .task<ForMaskedImageModeling<ViTModel>>("masked-im", "ViTForMaskedImageModeling");

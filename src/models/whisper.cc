@@ -85,7 +85,7 @@ struct WhisperModel : Module<WhisperConfig> {
     return WhisperEncoder(at("encoder"), c).states(in["input_features"]).back();
   }
   [[nodiscard]] Tensor decode(Decoding& run) const {
-    return bart::BartDecoder(at("decoder"), c)(tokens(), run, true);
+    return bart::BartDecoder(at("decoder"), c)(tokens(), run);
   }
 };
 

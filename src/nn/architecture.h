@@ -96,7 +96,12 @@ struct TaskEntry {
   std::optional<ModelPart> monolith = std::nullopt;
   /// Whether the last two parts, a decoder without and one with a cache, are also written as one file.
   bool merges_decoders = false;
+  /// Why a model of the architecture has no such task, if it has none: a decoder without a cache.
+  std::function<std::optional<std::string>(const AnyConfig&)> unavailable = {};
 };
+
+struct EncoderSide;  // nn/composite.h
+struct DecoderSide;
 
 struct Architecture {
   std::string model_type;
@@ -107,6 +112,10 @@ struct Architecture {
   /// Checkpoint names (prefixes ending in "." or whole names) that are fine to be left over: the other tasks'
   /// heads.
   std::vector<std::string> may_be_unused;
+  /// The body as the encoder of a composite, and the language model as the decoder of one; null where
+  /// transformers has no such.
+  std::shared_ptr<const EncoderSide> encoder_side = nullptr;
+  std::shared_ptr<const DecoderSide> decoder_side = nullptr;
 
   [[nodiscard]] const TaskEntry* find_task(std::string_view canonical) const;
   [[nodiscard]] std::vector<std::string> task_names() const;
@@ -193,6 +202,16 @@ class ArchBuilder {
       body<Body>("feature-extraction" + past, body_class);
       task<CausalLM>("text-generation" + past, lm_class);
     }
+    return *this;
+  }
+  /// Composites may take it for their encoder: encoder_side<Body>() of nn/composite.h.
+  ArchBuilder& encodes(std::shared_ptr<const EncoderSide> side) {
+    made_.encoder_side = std::move(side);
+    return *this;
+  }
+  /// Composites may take it for their decoder: decoder_side<LanguageModel>().
+  ArchBuilder& decodes(std::shared_ptr<const DecoderSide> side) {
+    made_.decoder_side = std::move(side);
     return *this;
   }
   /// A task that is made of more than one graph (nn/seq2seq.h).

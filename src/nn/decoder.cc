@@ -103,6 +103,10 @@ Tensor Decoding::attend(int64_t layer, const Tensor& query, const Tensor& key, c
   return merge_heads(op::attention(query, keys, values, options));
 }
 
+bool Decoding::attends_encoder() const {
+  return in_.find("encoder_hidden_states") || in_.find("past_key_values.0.encoder.key");
+}
+
 void Decoding::project_encoder(const Projection& project) {
   if (const Tensor states = in_.find("encoder_hidden_states"))
     in_.set("encoder_hidden_states", project(states));

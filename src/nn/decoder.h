@@ -23,6 +23,7 @@ struct MaskOptions {
 
 /// What the cache of a decoder holds.
 enum class Cache {
+  none,                ///< Nothing: every step computes all tokens again.
   tokens,              ///< Its own tokens' keys and values: past_key_values.0.key, ...
   tokens_and_encoder,  ///< Also those of the encoder's: past_key_values.0.decoder.key, .0.encoder.key, ...
 };
@@ -35,6 +36,7 @@ class Decoding {
  public:
   explicit Decoding(const Inputs& in, Cache cache = Cache::tokens);
 
+  [[nodiscard]] const Inputs& inputs() const { return in_; }
   [[nodiscard]] const Tensor& input_ids() const { return input_ids_; }  ///< i64[B, S]
   /// i64[B, T]; empty for a decoder that takes none: it has no padding.
   [[nodiscard]] const Tensor& attention_mask() const { return attention_mask_; }
@@ -65,6 +67,8 @@ class Decoding {
   /// the options, encoder_mask() is taken.
   Tensor attend_encoder(int64_t layer, const Tensor& query, const Projection& key, const Projection& value,
                         ir::op::AttentionOptions options = {});
+  /// Whether there is an encoder to attend to: its results, or the cache of them.
+  [[nodiscard]] bool attends_encoder() const;
   /// The encoder's results, [B, E, size].
   [[nodiscard]] const Tensor& encoder_hidden_states() const { return in_["encoder_hidden_states"]; }
   /// Puts what `project` makes of the encoder's results in their place; nothing where the cache has them all.

@@ -4,7 +4,7 @@
 // num_labels and tie_word_embeddings.
 #include <string>
 
-#include "nn/architecture.h"
+#include "nn/composite.h"
 #include "nn/layers.h"
 
 namespace ferry::nn {
@@ -100,6 +100,7 @@ ArchBuilder<Config> text_tasks(const std::string& model_type, const std::string&
   ArchBuilder<Config> builder(model_type);
   builder.prefix(Body::base_model_prefix)
       .may_be_unused(std::move(may_be_unused))
+      .encodes(encoder_side<Body>("input_ids"))
       .inputs([](const Config& c) { return text_inputs(c.text_inputs()); })
       .template body<Body>("feature-extraction", class_prefix + "Model")
       .template task<MaskedLM>("fill-mask", class_prefix + "ForMaskedLM")

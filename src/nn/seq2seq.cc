@@ -1,9 +1,10 @@
-#include "nn/seq2seq.h"
+#include "nn/composite.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "base/text.h"
 #include "nn/task.h"
 
@@ -129,6 +130,12 @@ ModelPart whole(const Seq2SeqModel& model) {
 
 }  // namespace
 
+void require_cross_attention(bool has_it, const char* keys) {
+  if (has_it) return;
+  throw Error(ErrorCode::invalid_config,
+              fmt::format("the decoder attends to no encoder: its configuration says no to {}", keys));
+}
+
 std::vector<InputSpec> encoder_text_inputs(int64_t vocab_size, int64_t max_length) {
   std::map<std::string, int64_t> most;
   if (max_length > 0) most[kEncoderLength] = max_length;
@@ -152,6 +159,10 @@ TaskEntry seq2seq_task(std::string task, std::string hf_class, const Seq2SeqMode
       entry.monolith = whole(model);
     }
     entry.merges_decoders = past;
+    entry.unavailable = [past, model](const AnyConfig& c) -> std::optional<std::string> {
+      if (!past || model.signature(c).cache != Cache::none) return std::nullopt;
+      return "its decoder does not need past key values";
+    };
   }
   return entry;
 }

@@ -121,6 +121,7 @@ ModelFolder export_to_temporary(const std::string& model, const LoadOptions& opt
   exporting.model = model;
   exporting.output = folder;
   exporting.task = options.task.empty() ? std::string(task) : options.task;
+  exporting.cache_if_any = options.task.empty();
   exporting.subfolder = options.subfolder;
   exporting.revision = options.revision;
   exporting.cache_dir = options.cache_dir;
