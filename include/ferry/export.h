@@ -59,6 +59,8 @@ struct MainExportOptions {
   std::vector<std::string> dtypes;
   std::string optimize;  ///< "O1" to "O4", as ORTOptimizer has them (ferry/optimization.h); "": none.
   ExportQuantization quantization;
+  /// genai_config.json beside the model, for ONNX Runtime GenAI. Of text-generation-with-past alone.
+  bool genai_config = false;
   std::optional<double> atol;  ///< Absolute tolerance of the validation; nothing: 1e-4 in fp32.
   std::string framework;       ///< "pt" or "tf": whose weights where both are there. "": PyTorch first.
   std::string variant;         ///< "fp16" asks for model.fp16.safetensors. "" or "default": none.

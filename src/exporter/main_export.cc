@@ -9,8 +9,10 @@
 #include "base/temporary_files.h"
 #include "base/text.h"
 #include "exporter/build_model.h"
+#include "exporter/decoder_cache.h"
 #include "exporter/export_checks.h"
 #include "exporter/export_quantization.h"
+#include "exporter/genai_config.h"
 #include "exporter/optimization_config.h"
 #include "exporter/optimize_graph.h"
 #include "exporter/ort_config.h"
@@ -32,6 +34,7 @@ using exporter::ModelSource;
 using exporter::ReferenceRun;
 using exporter::Variant;
 
+constexpr uint64_t kMostEmbedded = 100'000'000;  // Bytes of weights in the model's own file.
 constexpr const char* kSharedWeights = "model.onnx_data";
 
 bool same_folder(const fs::path& a, const fs::path& b) {
@@ -50,6 +53,7 @@ struct Exporter {
   const nn::Architecture* architecture = nullptr;
   Checkpoint checkpoint;
   ExportReport report;
+  std::string genai_config;  // The file's text.
 
   Exporter(const MainExportOptions& given, const Log& sink, const models::Registry& known)
       : options(given), log(sink), registry(known) {}
@@ -68,6 +72,7 @@ struct Exporter {
     report.model_type = source.model_type;
     report.library = source.library;
     report.task = exporter::select_task(options, source, *architecture, log);
+    exporter::check_genai_config(options, report.task);
     exporter::complete_pad_token(source, report.task, options.pad_token_id, log);
     open_weights();
     export_variants();
@@ -123,6 +128,7 @@ struct Exporter {
     if (shares_weights()) models.emplace_back(kSharedWeights);
     if (!into_source) beside = exporter::side_file_names(source);
     if (optimization) beside.emplace_back("ort_config.json");
+    if (options.genai_config) beside.emplace_back(exporter::kGenaiConfig);
     const fs::path folder = exporter::models_folder(options);
     exporter::check_output(options, folder, models);
     // Files beside the models belong to an earlier export if models do.
@@ -147,6 +153,7 @@ struct Exporter {
     }
     if (place.shared) place.shared->finish(false);
     if (optimization) write_ort_config(staging);
+    if (options.genai_config) staging.write(exporter::kGenaiConfig, genai_config);
     if (!into_source)
       report.copied = exporter::stage_side_files(source, stored_dtype(), external_files(), staging, log);
     if (subfolder) {
@@ -251,7 +258,7 @@ struct Exporter {
   }
 
   // Makes of a definition's graph the file's.
-  void optimize(BuiltPart& part, const Variant& variant) const {
+  void optimize(BuiltPart& part, const Variant& variant) {
     const auto quantize = [&](ir::Graph& graph) {
       exporter::quantize(graph, variant.quantization, variant.half, part.file, log);
     };
@@ -264,6 +271,8 @@ struct Exporter {
     if (weights_alone) pipeline.quantize_weights = quantize;
     passes::run_pipeline(part.graph, pipeline);
     if (!weights_alone) quantize(part.graph);
+    exporter::note_cache(part.graph);
+    if (options.genai_config) genai_config = exporter::genai_config(source, part.graph, part.file);
     if (options.dynamic_axes) exporter::name_axes(part);
   }
 
@@ -286,6 +295,9 @@ struct Exporter {
     writing.producer_version = FERRY_VERSION;
     writing.external_name = part.file + "_data";
     writing.locations = place.locations;
+    // ONNX Runtime maps a file of weights; those in the model's own it holds twice while it arranges them.
+    if (options.dtypes.empty() && (options.genai_config || variant.quantization.method == "int4"))
+      writing.embed_limit = kMostEmbedded;
     if (in_place()) writing.weights = onnx::WriteOptions::Weights::in_place;
     if (place.shared) {
       writing.weights = onnx::WriteOptions::Weights::shared;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "exporter/decoder_cache.h"
 
 namespace ferry::generation {
 namespace {
@@ -86,8 +87,9 @@ void IntegerInput::bind(ort::Binding& binding, Dims dims, std::vector<int64_t> v
 
 CausalDecoder::CausalDecoder(const ort::Session& session, Rows mask)
     : session_(session),
+      one_row_(session.metadata().count(exporter::kGroupQueryAttention) > 0),
       binding_(session),
-      cache_(session),
+      cache_(session, session.metadata().count(exporter::kSharedCache) > 0),
       input_ids_(session, "input_ids"),
       attention_mask_(session, "attention_mask"),
       position_ids_(session, "position_ids"),
@@ -125,6 +127,19 @@ void CausalDecoder::append(std::span<const int64_t> ids, size_t rows) {
 }
 
 std::span<float> CausalDecoder::step(std::span<const int64_t> ids, size_t rows) {
+  const size_t tokens = ids.size() / rows;
+  const bool at_once = !one_row_ || rows == 1 || tokens == 1 || cache_.length() == 0;
+  if (at_once) return run(ids, rows);
+  std::span<float> logits;
+  std::vector<int64_t> column(rows);
+  for (size_t t = 0; t < tokens; ++t) {
+    for (size_t r = 0; r < rows; ++r) column[r] = ids[r * tokens + t];
+    logits = run(column, rows);
+  }
+  return logits;
+}
+
+std::span<float> CausalDecoder::run(std::span<const int64_t> ids, size_t rows) {
   append(ids, rows);
   const size_t tokens = ids_.front().size();
   const Dims dims = {static_cast<int64_t>(rows), static_cast<int64_t>(tokens)};

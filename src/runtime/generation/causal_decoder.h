@@ -50,10 +50,13 @@ class CausalDecoder final : public Decoder {
   void reorder(std::span<const size_t> rows) override;
 
  private:
+  // One run over the same number of tokens in each row.
+  std::span<float> run(std::span<const int64_t> ids, size_t rows);
   // What each row's next run begins with: all its tokens where there is no cache.
   void append(std::span<const int64_t> ids, size_t rows);
 
   const ort::Session& session_;
+  bool one_row_;  // Several new tokens on a past in one row alone.
   ort::Binding binding_;
   KvCache cache_;
   LogitsBuffer logits_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -59,7 +60,7 @@ std::span<std::byte> Buffer::take(size_t bytes) {
   return {memory_.get(), bytes};
 }
 
-KvCache::KvCache(const ort::Session& session) : runtime_(session.runtime()) {
+KvCache::KvCache(const ort::Session& session, bool shared) : runtime_(session.runtime()), shared_(shared) {
   for (const auto& input : session.inputs()) {
     if (!starts_with(input.name, kPast)) continue;
     check_layout(input);
@@ -81,27 +82,51 @@ ort::OrtTensor KvCache::view(Entry& entry, size_t side, size_t rows, size_t toke
       entry.buffers[side].take(bytes_of(entry, rows, tokens)));
 }
 
+void KvCache::make_room(size_t rows, size_t tokens) {
+  constexpr size_t kLeast = 32;
+  if (tokens <= room_) return;
+  const size_t room = std::max(kLeast, tokens + tokens / 2);
+  if (length_ > 0) {
+    std::vector<size_t> same(rows);
+    std::iota(same.begin(), same.end(), size_t{0});
+    move(same, room);
+    for (Entry& entry : entries_) entry.buffers[1 - side_] = Buffer();
+  }
+  room_ = room;
+}
+
 void KvCache::bind(ort::Binding& binding, size_t rows, size_t tokens) {
+  if (shared_) make_room(rows, length_ + tokens);
   for (Entry& entry : entries_) {
-    binding.bind_input(entry.past, view(entry, side_, rows, length_));
-    auto present = view(entry, 1 - side_, rows, length_ + tokens);
+    binding.bind_input(entry.past, view(entry, side_, rows, pitch()));
+    auto present = shared_ ? view(entry, side_, rows, room_) : view(entry, 1 - side_, rows, length_ + tokens);
     binding.bind_output(entry.present, present);
   }
 }
 
 void KvCache::advance(size_t rows, size_t tokens) {
-  side_ = 1 - side_;
+  if (!shared_) side_ = 1 - side_;
   rows_ = rows;
   length_ += tokens;
 }
 
 void KvCache::reorder(std::span<const size_t> rows) {
+  move(rows, pitch());
+}
+
+void KvCache::move(std::span<const size_t> rows, size_t to_pitch) {
   for (Entry& entry : entries_) {
-    const size_t size = bytes_of(entry, 1, length_);
-    const auto from = entry.buffers[side_].take(bytes_of(entry, rows_, length_));
-    const auto to = entry.buffers[1 - side_].take(size * rows.size());
-    for (size_t r = 0; r < rows.size(); ++r)
-      std::memcpy(to.data() + r * size, from.data() + rows[r] * size, size);
+    const auto heads = static_cast<size_t>(entry.heads);
+    const size_t head = bytes_of(entry, 1, length_) / heads;
+    const size_t from_step = bytes_of(entry, 1, pitch()) / heads,
+                 to_step = bytes_of(entry, 1, to_pitch) / heads;
+    const auto from = entry.buffers[side_].take(from_step * heads * rows_);
+    const auto to = entry.buffers[1 - side_].take(to_step * heads * rows.size());
+    for (size_t r = 0; r < rows.size(); ++r) {
+      for (size_t h = 0; h < heads; ++h)
+        std::memcpy(to.data() + (r * heads + h) * to_step, from.data() + (rows[r] * heads + h) * from_step,
+                    head);
+    }
   }
   side_ = 1 - side_;
   rows_ = rows.size();

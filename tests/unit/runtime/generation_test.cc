@@ -10,9 +10,11 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "ferry/export.h"
 #include "runtime/generation/processors.h"
 #include "runtime/generation/search.h"
 #include "runtime/generation/stopping.h"
+#include "support/test_folder.h"
 
 namespace ferry {
 namespace {
@@ -96,6 +98,55 @@ TEST(Generate, AGraphWithoutCacheComputesAllTokensAgain) {
   ASSERT_EQ(outputs, std::vector<std::string>{"logits"});
   expect_like_transformers(model, "gpt2");
 }
+
+// The same checkpoint, fused (past and present in one buffer) and not.
+class Fused : public ::testing::TestWithParam<std::string> {
+ protected:
+  Fused() : folder_(ferry::testing::fresh_test_folder()) {
+    MainExportOptions options;
+    options.model = data("golden/" + GetParam()).string();
+    options.output = folder_;
+    options.optimize = "O2";
+    options.validate = false;
+    main_export(options);
+  }
+  ~Fused() override { fs::remove_all(folder_); }
+
+  ORTModelForCausalLM fused() const {
+    return ORTModelForCausalLM::from_pretrained(folder_.string(), {.intra_op_threads = 1});
+  }
+  static ORTModelForCausalLM plain() {
+    return ORTModelForCausalLM::from_pretrained(data("golden/" + GetParam()).string(),
+                                                {.export_model = true, .intra_op_threads = 1});
+  }
+  fs::path folder_;
+};
+
+TEST_P(Fused, GeneratesWhatThePlainGraphDoes) {
+  const auto ours = fused(), theirs = plain();
+  const Rows one = {{5, 6, 7, 8, 9}}, two = {{0, 0, 3, 4, 5, 9}, {7, 11, 2, 30, 8, 1}};
+  const std::vector<std::pair<Rows, Json>> cases = {
+      {one, {{"max_length", 40}}},  // The buffers grow on the way.
+      {two, {{"max_length", 40}}},
+      {one, {{"prefill_chunk_size", 2}, {"max_length", 12}}},
+      {two, {{"prefill_chunk_size", 4}, {"max_length", 12}}},  // Refused by ONNX Runtime at once.
+      {two, {{"num_beams", 3}, {"num_return_sequences", 2}, {"max_length", 40}}},
+      {two, {{"num_beams", 2}, {"prefill_chunk_size", 3}, {"max_length", 12}}},
+      {one, {{"num_beams", 4}, {"num_beam_groups", 2}, {"diversity_penalty", 0.5}, {"max_length", 20}}},
+      {two, {{"do_sample", true}, {"num_return_sequences", 2}, {"max_length", 20}}},
+  };
+  for (const auto& [prompt, options] : cases) {
+    const auto expected = theirs.generate(inputs_of(prompt), config_of(options), {.seed = 1}).sequences;
+    EXPECT_EQ(ours.generate(inputs_of(prompt), config_of(options), {.seed = 1}).sequences, expected)
+        << options.dump();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, Fused,
+    ::testing::Values("gpt2-text-generation-with-past", "llama-text-generation-with-past-fused",
+                      "mistral-text-generation-with-past-fused", "gemma2-text-generation-with-past-fused"),
+    [](const auto& instance) { return instance.param.substr(0, instance.param.find('-')); });
 
 float number(const Json& value) {
   return value.is_string() ? std::stof(value.get<std::string>()) : value.get<float>();
