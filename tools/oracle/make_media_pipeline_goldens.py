@@ -11,6 +11,7 @@ import pathlib
 import sys
 
 import soundfile
+import tokenizers
 import torch
 import transformers as tr
 from transformers import pipeline
@@ -186,6 +187,25 @@ def image_to_text():
           image_processor=tr.ViTImageProcessor(size={"height": 32, "width": 32}), tokenizer=tokenizer)
 
 
+def image_captioning():
+    """ViT with GPT-2, as nlpconnect/vit-gpt2-image-captioning: which tokens begin, end and pad stands with the decoder."""
+    core = tokenizers.Tokenizer(tokenizers.models.BPE())
+    core.pre_tokenizer, core.decoder = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False), tokenizers.decoders.ByteLevel()
+    core.train_from_iterator(["a cat laying on top of a couch next to another cat", "two dogs run over the green hill"] * 3,
+                             tokenizers.trainers.BpeTrainer(vocab_size=60, special_tokens=["<|endoftext|>"], show_progress=False))
+    tokenizer = tr.GPT2TokenizerFast(tokenizer_object=core, pad_token="<|endoftext|>", model_max_length=40)
+    decoder = tr.GPT2Config(vocab_size=len(tokenizer), n_embd=24, n_layer=2, n_head=3, n_positions=40, bos_token_id=0, eos_token_id=0, pad_token_id=0)
+    config = tr.VisionEncoderDecoderConfig.from_encoder_decoder_configs(tr.ViTConfig(**VIT | {"hidden_size": 18}), decoder)
+    model = randomized(tr.VisionEncoderDecoderModel, config, 36)
+    with torch.no_grad():
+        model.decoder.transformer.wpe.weight *= 3
+    few = {"max_new_tokens": 12}
+    write("image-captioning", "image-to-text", model,
+          [(p, few) for p in PHOTOS] + [(PHOTOS[0], {"generate_kwargs": {**few, "num_beams": 4, "no_repeat_ngram_size": 2}})],
+          image_processor=tr.ViTImageProcessor(size={"height": 32, "width": 32}), tokenizer=tokenizer)
+    (text.ROOT / "image-captioning" / "generation_config.json").unlink()
+
+
 WAV2VEC2 = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=29, conv_dim=[12, 12, 12],
                 conv_stride=[5, 4, 4], conv_kernel=[10, 8, 4], num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=3,
                 classifier_proj_size=20, mask_time_prob=0.0)
@@ -216,7 +236,7 @@ def ctc():
 
 
 def main():
-    for make in (image_classification, image_feature_extraction, segformer, object_detection, panoptic, zero_shot, image_to_text,
+    for make in (image_classification, image_feature_extraction, segformer, object_detection, panoptic, zero_shot, image_to_text, image_captioning,
                  audio_classification, ctc):
         if len(sys.argv) == 1 or make.__name__ in sys.argv[1:]:
             make()

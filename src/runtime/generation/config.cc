@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "ferry/generation.h"
+#include "runtime/generation/model_defaults.h"
 
 namespace ferry {
 namespace {
@@ -212,9 +213,14 @@ std::vector<std::string> apply(GenerationConfig& config, const Json& json, std::
   return unknown;
 }
 
-Json without_nulls(const Json& json) {
+// What a model's configuration and its class say; null is nothing, even where the class says something.
+Json with_defaults(const Json& config) {
+  const auto type = config.find("model_type");
+  Json all = type != config.end() && type->is_string() ? generation::model_defaults(type->get<std::string>())
+                                                       : Json::object();
+  all.update(config);
   Json out = Json::object();
-  for (const auto& [name, value] : json.items()) {
+  for (const auto& [name, value] : all.items()) {
     if (!value.is_null()) out[name] = value;
   }
   return out;
@@ -240,9 +246,9 @@ GenerationConfig GenerationConfig::from_pretrained(const std::filesystem::path& 
     if (json.is_object()) {
       for (const char* part : {"decoder", "text_config"}) {
         if (json.contains(part) && json.at(part).is_object())
-          apply(out, without_nulls(json.at(part)), "config.json", ErrorCode::invalid_config);
+          apply(out, with_defaults(json.at(part)), "config.json", ErrorCode::invalid_config);
       }
-      apply(out, without_nulls(json), "config.json", ErrorCode::invalid_config);
+      apply(out, with_defaults(json), "config.json", ErrorCode::invalid_config);
     }
   }
   // transformers takes its default, written down, for the default.

@@ -109,21 +109,20 @@ TEST_P(PipelineGolden, EqualsTransformers) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, PipelineGolden,
-                         ::testing::Values("audio-classification", "automatic-speech-recognition",
-                                           "feature-extraction", "fill-mask", "image-classification",
-                                           "image-feature-extraction", "image-to-text", "multi-label",
-                                           "object-detection", "panoptic-segmentation", "question-answering",
-                                           "regression", "semantic-segmentation", "speech-recognition",
-                                           "summarization", "text-classification", "text-generation",
-                                           "text2text-generation", "text-ranking", "text-ranking-old",
-                                           "token-classification", "translation", "zero-shot-classification",
-                                           "zero-shot-image-classification"),
-                         [](const auto& instance) {
-                           std::string name = instance.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    All, PipelineGolden,
+    ::testing::Values("audio-classification", "automatic-speech-recognition", "feature-extraction",
+                      "fill-mask", "image-captioning", "image-classification", "image-feature-extraction",
+                      "image-to-text", "multi-label", "object-detection", "panoptic-segmentation",
+                      "question-answering", "regression", "semantic-segmentation", "speech-recognition",
+                      "summarization", "summarization-bert2bert", "text-classification", "text-generation",
+                      "text2text-generation", "text-ranking", "text-ranking-old", "token-classification",
+                      "translation", "zero-shot-classification", "zero-shot-image-classification"),
+    [](const auto& instance) {
+      std::string name = instance.param;
+      std::replace(name.begin(), name.end(), '-', '_');
+      return name;
+    });
 
 // Tokenizer, model and pipeline shared by eight threads: the answers are those of one.
 TEST(Pipeline, EightThreadsGetTheAnswersOfOne) {
