@@ -77,7 +77,7 @@ def optimum(folder: str, tokens: int) -> float:
 def main() -> None:
     program, folder = sys.argv[1:3]
     tokens = int(sys.argv[3]) if len(sys.argv) > 3 else 128
-    ferry = lambda: float(subprocess.run([program, folder, str(tokens)], capture_output=True, text=True, check=True).stdout)
+    ferry = lambda: float(subprocess.run([program, folder, str(tokens)], capture_output=True, text=True, check=True).stdout.split()[0])
     rates = {name: [] for name in ("ferry", "bare", "optimum")}
     for _ in range(5):
         rates["ferry"].append(ferry())

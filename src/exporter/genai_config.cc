@@ -60,12 +60,9 @@ Named generation_config_of(const ModelSource& source) {
   return {Json::object(), "generation_config.json"};
 }
 
-bool is_token(const Json& value) {
-  return value.is_number_integer() && value.get<int64_t>() >= 0;
-}
 bool are_tokens(const Json& value) {
-  return is_token(value) ||
-         (value.is_array() && !value.empty() && std::all_of(value.begin(), value.end(), is_token));
+  const auto is_token = [](const Json& token) { return token.is_number_integer(); };
+  return is_token(value) || (value.is_array() && std::all_of(value.begin(), value.end(), is_token));
 }
 
 class GenaiConfig {
@@ -80,22 +77,23 @@ class GenaiConfig {
       if (starts_with(input->name, kPast)) pasts_.push_back(input);
     }
     check_internal(!pasts_.empty(), "a decoder without a cache");
+    vocabulary_ = size_of(*output("logits"), 2);
   }
 
   Json make() {
     const int64_t context = context_length();
     Json model = Json::object();
-    set_token(model, "bos_token_id", false);
+    set_token(model, "bos_token_id");
     model["context_length"] = context;
     model["decoder"] = decoder();
-    set_token(model, "eos_token_id", true);
-    set_token(model, "pad_token_id", false);
+    set_end(model);
+    set_token(model, "pad_token_id");
     if (!model.contains("pad_token_id") && model.contains("eos_token_id")) {
       const Json& eos = model.at("eos_token_id");
       model["pad_token_id"] = eos.is_array() ? eos.front() : eos;
     }
     model["type"] = std::find(kTypes.begin(), kTypes.end(), type_) != kTypes.end() ? type_ : "decoder";
-    model["vocab_size"] = size_of(*output("logits"), 2);
+    model["vocab_size"] = vocabulary_;
     return {{"model", model}, {"search", search(context)}};
   }
 
@@ -122,14 +120,34 @@ class GenaiConfig {
     return longest.value_or(0) > 0 ? *longest : kLongestOfUnlimited;
   }
 
-  void set_token(Json& model, const char* key, bool several) const {
+  // GenAI refuses a model with special tokens beyond its vocabulary, which some name for "none".
+  [[nodiscard]] bool is_known(const Json& token) const {
+    return token.get<int64_t>() >= 0 && token.get<int64_t>() < vocabulary_;
+  }
+
+  void set_token(Json& model, const char* key) const {
     for (const Named* named : {&generation_, &config_}) {
       const Json* value = named->find(key);
       if (value == nullptr) continue;
-      if (several ? !are_tokens(*value) : !value->is_number_integer())
-        named->refuse(key, several ? "a token or a list of tokens" : "a token");
-      if (!several && value->get<int64_t>() < 0) continue;  // As some write that there is none.
+      if (!value->is_number_integer()) named->refuse(key, "a token");
+      if (!is_known(*value)) continue;
       model[key] = *value;
+      return;
+    }
+  }
+
+  void set_end(Json& model) const {
+    constexpr const char* kKey = "eos_token_id";
+    for (const Named* named : {&generation_, &config_}) {
+      const Json* value = named->find(kKey);
+      if (value == nullptr) continue;
+      if (!are_tokens(*value)) named->refuse(kKey, "a token or a list of tokens");
+      Json known = Json::array();
+      for (const Json& token : value->is_array() ? *value : Json::array({*value})) {
+        if (is_known(token)) known.push_back(token);
+      }
+      if (known.empty()) continue;
+      model[kKey] = value->is_array() ? known : known.front();
       return;
     }
   }
@@ -202,6 +220,7 @@ class GenaiConfig {
   std::string type_;
   Named config_, generation_;
   std::vector<const ir::Value*> pasts_;
+  int64_t vocabulary_ = 0;
 };
 
 }  // namespace

@@ -28,6 +28,19 @@ bool ends_padded(const generation::TokenInputs& inputs) {
   return std::any_of(inputs.mask.begin(), inputs.mask.end(), [](const auto& row) { return row.back() == 0; });
 }
 
+// Texts leave such tokens out, as transformers' do.
+void warn_of_unknown_tokens(const GenerateOutput& output, const Tokenizer& tokenizer, const Log& log) {
+  for (const auto& row : output.sequences) {
+    for (const int64_t id : row) {
+      if (tokenizer.id_to_token(static_cast<uint32_t>(id))) continue;
+      return log.warning(fmt::format(
+          "The model gave token {}, which the tokenizer does not have ({} tokens): do they belong "
+          "together? Texts leave such tokens out.",
+          id, tokenizer.vocab_size()));
+    }
+  }
+}
+
 std::optional<int64_t> vocabulary_of(const ort::Session& session, const std::string& config) {
   for (const auto& output : session.outputs()) {
     if (output.name == "logits" && output.axes.size() == 3 && output.axes[2].size > 0)
@@ -99,7 +112,9 @@ GenerateOutput ORTModelForCausalLM::generate(const ModelInputs& inputs, const Ge
   const auto plan = generation::make_plan(config, options, tokens.ids[0].size(), tokens.ids,
                                           generation::context_length(impl_->config));
   generation::CausalDecoder decoder(session, std::move(tokens.mask));
-  return generation::search(decoder, plan, tokens.ids);
+  auto output = generation::search(decoder, plan, tokens.ids);
+  if (options.tokenizer != nullptr) warn_of_unknown_tokens(output, *options.tokenizer, impl_->log);
+  return output;
 }
 
 }  // namespace ferry

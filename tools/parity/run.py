@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Compares ferry with the Python tools it stands in for: transformers, sentence-transformers, Optimum, onnx.checker.
+"""Compares ferry with the Python tools it stands in for: transformers, sentence-transformers, Optimum, onnx.checker, ONNX Runtime GenAI.
 
     pip install -r tools/oracle/requirements.txt
     python tools/parity/run.py build/ferry                  everything (a few minutes)
-    python tools/parity/run.py build/ferry minilm example   some parts: minilm example goldens seq2seq opsets
+    python tools/parity/run.py build/ferry minilm example   some parts: minilm example goldens seq2seq opsets genai
     python tools/parity/run.py build/ferry opsets --opsets 13-18 --quick
 
 One line for each check; the exit code is 1 if one failed. PARITY_TRACE=1 shows tracebacks.
@@ -18,7 +18,7 @@ import warnings
 import common
 from common import Ferry, Table
 
-PARTS = ["minilm", "example", "goldens", "seq2seq", "opsets"]
+PARTS = ["minilm", "example", "goldens", "seq2seq", "opsets", "genai"]
 
 
 def opset_range(text: str) -> range:
@@ -47,6 +47,7 @@ def main() -> int:
     transformers.logging.disable_progress_bar()
     warnings.filterwarnings("ignore")
 
+    import check_genai
     import check_goldens
     import check_minilm
     import check_opsets
@@ -68,6 +69,8 @@ def main() -> int:
             check_seq2seq.check(ferry, table, scratch)
         if "opsets" in parts:
             check_opsets.check(ferry, table, scratch, arguments.opsets, arguments.quick)
+        if "genai" in parts:
+            check_genai.check(ferry, table, scratch)
     return table.close()
 
 

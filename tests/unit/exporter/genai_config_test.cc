@@ -59,8 +59,9 @@ class GenaiFolder : public ::testing::Test {
 
 TEST_F(GenaiFolder, SaysWhatTheGraphAndTheConfigurationsSay) {
   take("llama-text-generation-with-past");  // 4 heads of 6, 2 for keys.
-  write("generation_config.json", {{"eos_token_id", {7, 40}},
+  write("generation_config.json", {{"eos_token_id", {7, 99, 40}},
                                    {"pad_token_id", 3},
+                                   {"bos_token_id", -1},
                                    {"do_sample", true},
                                    {"temperature", 0.6},
                                    {"top_k", nullptr},
