@@ -18,10 +18,6 @@ using ir::Node;
 using ir::Value;
 using NodePtr = std::unique_ptr<Node>;
 
-bool is_float_weight(const Value* value) {
-  return value != nullptr && value->is_weight() && (value->dtype == DType::f32 || value->dtype == DType::f16);
-}
-
 // What all graphs of the model share.
 struct Model {
   const DynamicQuantization& options;

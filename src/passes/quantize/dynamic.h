@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ir/graph.h"
+#include "passes/quantize/result.h"
 #include "passes/quantize/selection.h"
 
 namespace ferry::passes {
@@ -24,19 +25,6 @@ struct DynamicQuantization {
   /// them, Optimum does not.
   bool matmul_const_b_only = true;
   NodeSelection nodes;
-};
-
-struct QuantizedNode {
-  std::string name, op_type;
-  std::string weight;  ///< Empty if it has none.
-  uint64_t bytes_before = 0, bytes_after = 0;
-};
-struct KeptNode {
-  std::string name, op_type, why;
-};
-struct QuantizationResult {
-  std::vector<QuantizedNode> quantized;
-  std::vector<KeptNode> kept;  ///< Of the operators asked for, those that stay in floating point.
 };
 
 /// MatMul becomes DynamicQuantizeLinear, MatMulInteger, Cast and Mul; Gemm (Linear and GPT-2's Conv1D)

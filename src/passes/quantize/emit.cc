@@ -71,18 +71,39 @@ void Emitter::make_into(ir::Value* result, std::string_view op_type, std::string
   append(op_type, std::move(name), std::move(inputs), {result}, std::move(attributes), domain);
 }
 
-QuantizedTensor add_quantized_weight(ir::Graph& graph, const ir::Value& weight, const IntegerFormat& format,
-                                     std::optional<size_t> axis) {
+bool is_float_weight(const ir::Value* value) {
+  return value != nullptr && value->is_weight() && (value->dtype == DType::f32 || value->dtype == DType::f16);
+}
+
+Quantization quantization_of(const ir::Value& weight, const IntegerFormat& format,
+                             std::optional<size_t> axis) {
   return with_context(fmt::format("quantizing {}", printable(weight.name, 200)), [&] {
     const Weight& source = *weight.weight;
-    const Quantization with = choose_quantization(value_range(source, axis), format, source.dtype());
-    QuantizedTensor out;
-    out.axis = axis;
-    out.integers = graph.add_weight(weight.name + "_quantized", quantize(source, with, axis, format.dtype));
-    out.scale = graph.add_weight(weight.name + "_scale", scale_weight(with, axis, source.dtype()));
-    out.zero_point = graph.add_weight(weight.name + "_zero_point", zero_weight(with, axis, format.dtype));
-    return out;
+    return choose_quantization(value_range(source, axis), format, source.dtype());
   });
+}
+
+QuantizedTensor add_parameters(ir::Graph& graph, const std::string& name, const Quantization& with,
+                               std::optional<size_t> axis, DType integers, DType stored) {
+  QuantizedTensor out;
+  out.axis = axis;
+  out.scale = graph.add_weight(name + "_scale", scale_weight(with, axis, stored));
+  out.zero_point = graph.add_weight(name + "_zero_point", zero_weight(with, axis, integers));
+  return out;
+}
+
+QuantizedTensor add_quantized_weight(ir::Graph& graph, const ir::Value& weight, const Quantization& with,
+                                     DType integers, std::optional<size_t> axis) {
+  const Weight& source = *weight.weight;
+  ir::Value* made = graph.add_weight(weight.name + "_quantized", quantize(source, with, axis, integers));
+  QuantizedTensor out = add_parameters(graph, weight.name, with, axis, integers, source.dtype());
+  out.integers = made;
+  return out;
+}
+
+QuantizedTensor add_quantized_weight(ir::Graph& graph, const ir::Value& weight, const IntegerFormat& format,
+                                     std::optional<size_t> axis) {
+  return add_quantized_weight(graph, weight, quantization_of(weight, format, axis), format.dtype, axis);
 }
 
 }  // namespace ferry::passes

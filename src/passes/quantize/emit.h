@@ -1,5 +1,6 @@
 #pragma once
 // Making nodes and values of given names: quantized graphs are named as ONNX Runtime's quantizer names them.
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,8 +43,23 @@ class Emitter {
   ir::Graph& graph_;
 };
 
-/// Adds the integers of a weight (name_quantized), its scale (name_scale) and zero point (name_zero_point).
-/// The integers are made when they are written; the range is read now.
+/// Whether it is a weight of floats that a quantizer takes.
+bool is_float_weight(const ir::Value* value);
+
+/// Scale and zero point for a weight, whose range is read now. Errors: Error{invalid_file} for NaN.
+Quantization quantization_of(const ir::Value& weight, const IntegerFormat& format,
+                             std::optional<size_t> axis);
+
+/// Adds name_scale and name_zero_point: scalars, or one a channel if there is an axis. `stored` is the dtype
+/// of the scale. The integers are not set.
+QuantizedTensor add_parameters(ir::Graph& graph, const std::string& name, const Quantization& with,
+                               std::optional<size_t> axis, DType integers, DType stored = DType::f32);
+
+/// Adds the integers of a weight (name_quantized), its scale and zero point. The integers are made when they
+/// are written.
+QuantizedTensor add_quantized_weight(ir::Graph& graph, const ir::Value& weight, const Quantization& with,
+                                     DType integers, std::optional<size_t> axis);
+/// With the scale and zero point that its range asks for.
 QuantizedTensor add_quantized_weight(ir::Graph& graph, const ir::Value& weight, const IntegerFormat& format,
                                      std::optional<size_t> axis);
 
