@@ -3,7 +3,9 @@
 // Source: optimum-onnx 0.1.0, optimum/onnxruntime/{configuration,quantization}.py
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,6 +14,11 @@
 #include "base/log.h"
 
 namespace ferry {
+
+struct HostTensor;
+namespace exporter {
+class Calibrator;
+}
 
 enum class QuantType : uint8_t { QInt8, QUInt8 };
 enum class QuantFormat : uint8_t { QOperator, QDQ };
@@ -65,6 +72,36 @@ struct AutoQuantizationConfig {
   static QuantizationConfig named(const std::string& preset, const Options& options);
 };
 
+enum class CalibrationMethod : uint8_t { MinMax, Entropy, Percentile };
+
+/// How ranges of activations are found on data, for static quantization; the names of Optimum's.
+struct CalibrationConfig {
+  std::string dataset_name;  ///< For people: it is shown.
+  CalibrationMethod method = CalibrationMethod::MinMax;
+  int64_t num_bins = 128;            ///< Of the histograms of Percentile and Entropy.
+  int64_t num_quantized_bins = 128;  ///< Entropy: of the distributions compared; at most num_bins.
+  double percentile = 99.999;        ///< Percentile: of the numbers that the range holds.
+  bool moving_average = false;       ///< MinMax: means over samples, instead of the extremes.
+  double averaging_constant = 0.01;  ///< MinMax: the weight of what another partial_fit() brings.
+
+  /// Errors: Error{usage} for numbers out of their range.
+  void check() const;
+  /// "MinMax", with what belongs to the method.
+  [[nodiscard]] std::string str() const;
+};
+
+/// Configurations by method, with Optimum's defaults. Errors: those of CalibrationConfig::check().
+struct AutoCalibrationConfig {
+  static CalibrationConfig minmax(bool moving_average = false, double averaging_constant = 0.01);
+  static CalibrationConfig entropy(int64_t num_bins = 128, int64_t num_quantized_bins = 128);
+  static CalibrationConfig percentiles(int64_t num_bins = 2048, double percentile = 99.999);
+};
+
+/// The inputs of one run, by name.
+using CalibrationSample = std::map<std::string, HostTensor>;
+/// The least and the largest number that each tensor's integers are to reach, by its name.
+using TensorRanges = std::map<std::string, std::pair<float, float>>;
+
 /// What quantizing did to one file.
 struct QuantizedFile {
   struct Node {
@@ -86,10 +123,11 @@ struct QuantizationReport {
 ///
 /// Inputs   a folder as exported, or any folder with .onnx files
 /// Outputs  <stem>_quantized.onnx, ort_config.json, and the configuration and tokenizer files beside the
-/// model Errors   Error{not_found} without a model; Error{usage} for a quantized model, an unknown node name,
-/// a
-///          configuration that contradicts itself; Error{invalid_file} for a broken model or weights with
-///          NaN. After an error the output folder is as it was.
+///          model
+/// Errors   Error{not_found} without a model; Error{usage} for a quantized model, an unknown node name, a
+///          configuration that contradicts itself, static quantization without ranges; Error{unsupported}
+///          for static quantization of a model with subgraphs; Error{invalid_file} for a broken model or
+///          weights with NaN. After an error the output folder is as it was.
 /// Threads  an object is used by one thread at a time
 /// Source   optimum-onnx 0.1.0, ORTQuantizer
 class ORTQuantizer {
@@ -98,10 +136,33 @@ class ORTQuantizer {
   /// one.
   static ORTQuantizer from_pretrained(const std::filesystem::path& folder, const std::string& file_name = "");
 
+  struct FitOptions {
+    /// Whose tensors get ranges: those of the quantization that follows. Empty: all.
+    std::vector<std::string> operators_to_quantize;
+    bool force_symmetric_range = false;
+    /// Where a copy of the model lies meanwhile, with all those tensors as results. Empty: the system's
+    /// folder for temporary files.
+    std::filesystem::path working_folder;
+    std::filesystem::path onnxruntime;  ///< The library; empty: searched.
+    const Log* log = nullptr;
+  };
+  /// Runs the model on the samples in ONNX Runtime and gives the ranges of its tensors. Memory is for the
+  /// activations of one sample and for histograms; by Entropy and Percentile each sample is run twice.
+  /// Errors: Error{usage} for numbers out of their range, no samples, and a sample that lacks an input;
+  /// Error{dtype_mismatch}, Error{shape_mismatch} for one that is not as declared, and those of the class.
+  TensorRanges fit(const std::vector<CalibrationSample>& dataset, const CalibrationConfig& config,
+                   const FitOptions& options);
+  /// In parts: histograms grow, averages move. The first call's configuration and options hold.
+  void partial_fit(const std::vector<CalibrationSample>& dataset, const CalibrationConfig& config,
+                   const FitOptions& options);
+  /// Errors: Error{usage} without a partial_fit().
+  [[nodiscard]] TensorRanges compute_ranges() const;
+
   struct SaveOptions {
     std::string file_suffix = "quantized";
     bool use_external_data_format = false;
     const Log* log = nullptr;
+    TensorRanges calibration_tensors_range;  ///< Those of fit(): for static quantization.
   };
   /// Weights stream from file to file: memory does not depend on the size of the model.
   QuantizationReport quantize(const QuantizationConfig& config, const std::filesystem::path& save_dir,
@@ -115,12 +176,22 @@ class ORTQuantizer {
  private:
   explicit ORTQuantizer(std::filesystem::path model) : model_(std::move(model)) {}
   std::filesystem::path model_;
+  std::shared_ptr<exporter::Calibrator> calibrator_;
 };
 
-/// Every .onnx file of a folder, as `optimum-cli onnxruntime quantize`.
+/// Data for the static quantization of a folder's models.
+struct Calibration {
+  CalibrationConfig config;
+  /// The samples for one of the models: they have its inputs.
+  std::function<std::vector<CalibrationSample>(const std::filesystem::path& model)> samples;
+  std::filesystem::path onnxruntime;  ///< The library; empty: searched.
+};
+
+/// Every .onnx file of a folder, as `optimum-cli onnxruntime quantize`; statically with a `calibration`.
 /// Errors: as ORTQuantizer; Error{usage} if both folders are the same.
 QuantizationReport quantize_folder(const std::filesystem::path& folder, const QuantizationConfig& config,
                                    const std::filesystem::path& save_dir,
-                                   const ORTQuantizer::SaveOptions& options);
+                                   const ORTQuantizer::SaveOptions& options,
+                                   const Calibration* calibration = nullptr);
 
 }  // namespace ferry

@@ -1,16 +1,19 @@
 // ferry onnxruntime quantize: every .onnx file of a folder, as optimum-cli does.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/text.h"
 #include "cli/commands.h"
 #include "exporter/ort_config.h"
 #include "exporter/quantization_config.h"
 #include "ferry/quantization.h"
+#include "runtime/samples.h"
 
 namespace ferry::cli {
 namespace {
@@ -26,10 +29,21 @@ constexpr std::array kPresets = {Preset{"arm64", "Quantization for the ARM64 arc
                                  Preset{"ppc64le", "Quantization for the PowerPC architecture"},
                                  Preset{"tensorrt", "Quantization for NVIDIA TensorRT optimizer: static"}};
 
+// What calibration takes, as given.
+struct CalibrationFlags {
+  std::string data, method = "minmax", onnxruntime;
+  std::optional<int64_t> num_bins, num_quantized_bins;
+  std::optional<double> percentile, averaging_constant;
+  bool moving_average = false;
+  size_t samples = 0;
+  uint64_t max_length = 512;
+};
+
 struct Flags {
   std::string onnx_model, output, config;
   std::array<bool, kPresets.size()> presets{};
-  bool all_matmuls = false;
+  bool all_matmuls = false, qoperator = false;
+  CalibrationFlags calibration;
   AutoQuantizationConfig::Options options;
 };
 
@@ -52,13 +66,59 @@ QuantizationConfig chosen_config(const Flags& flags, ORTQuantizer::SaveOptions& 
     saving.use_external_data_format = read.use_external_data_format;
     return exporter::quantization_config_from(read.quantization);
   }
-  if (preset == "tensorrt" && !flags.options.is_static) {
-    throw Error(ErrorCode::usage,
-                "TensorRT quantization relies on static quantization that requires calibration, which is not "
-                "built yet")
-        .with_hint("the other presets quantize dynamically, without calibration");
-  }
   return AutoQuantizationConfig::named(preset, flags.options);
+}
+
+// Errors: Error{usage} for options of another method.
+CalibrationConfig calibration_config(const CalibrationFlags& flags) {
+  CalibrationConfig out;
+  out.method = exporter::calibration_method(flags.method);
+  if (out.method == CalibrationMethod::Percentile)
+    out.num_bins = AutoCalibrationConfig::percentiles().num_bins;
+  const auto belongs = [&](bool given, const char* flag, std::initializer_list<CalibrationMethod> methods) {
+    if (!given || std::find(methods.begin(), methods.end(), out.method) != methods.end()) return;
+    throw Error(ErrorCode::usage, fmt::format("{} does not belong to --method {}", flag, flags.method));
+  };
+  using enum CalibrationMethod;
+  belongs(flags.num_bins.has_value(), "--num_bins", {Entropy, Percentile});
+  belongs(flags.num_quantized_bins.has_value(), "--num_quantized_bins", {Entropy});
+  belongs(flags.percentile.has_value(), "--percentile", {Percentile});
+  belongs(flags.moving_average, "--moving_average", {MinMax});
+  belongs(flags.averaging_constant.has_value(), "--averaging_constant", {MinMax});
+  out.dataset_name = flags.data;
+  out.num_bins = flags.num_bins.value_or(out.num_bins);
+  out.num_quantized_bins = flags.num_quantized_bins.value_or(out.num_quantized_bins);
+  out.percentile = flags.percentile.value_or(out.percentile);
+  out.moving_average = flags.moving_average;
+  out.averaging_constant = flags.averaging_constant.value_or(out.averaging_constant);
+  out.check();
+  return out;
+}
+
+Calibration calibration_of(const CalibrationFlags& flags, const Context& context) {
+  Calibration out;
+  out.config = calibration_config(flags);
+  out.onnxruntime = flags.onnxruntime.empty() ? context.variable("FERRY_ONNXRUNTIME") : flags.onnxruntime;
+  runtime::SampleOptions reading;
+  reading.max_samples = flags.samples;
+  reading.max_length = flags.max_length;
+  out.samples = [reading, data = flags.data](const std::filesystem::path& model) {
+    return runtime::read_samples(data, model, reading);
+  };
+  return out;
+}
+
+void check_static_flags(const Flags& flags, const QuantizationConfig& config) {
+  const bool has_data = !flags.calibration.data.empty();
+  if (config.is_static && !has_data) {
+    throw Error(ErrorCode::usage,
+                "static quantization needs data to calibrate with: --calibration data.jsonl")
+        .with_hint("the presets but tensorrt quantize dynamically without --static");
+  }
+  if (!config.is_static && (has_data || flags.qoperator))
+    throw Error(ErrorCode::usage, "--calibration and --qoperator belong to --static");
+  if (config.is_static && flags.all_matmuls)
+    throw Error(ErrorCode::usage, "--all_matmuls belongs to dynamic quantization: static takes all");
 }
 
 std::string counts(const std::vector<QuantizedFile::Node>& nodes) {
@@ -105,8 +165,13 @@ void quantize(Flags& flags, const Context& context) {
   ORTQuantizer::SaveOptions saving;
   saving.log = &context.log();
   QuantizationConfig config = chosen_config(flags, saving);
+  check_static_flags(flags, config);
   if (flags.all_matmuls) config.matmul_const_b_only = false;
-  const QuantizationReport report = quantize_folder(flags.onnx_model, config, flags.output, saving);
+  if (flags.qoperator) config.format = QuantFormat::QOperator;
+  Calibration calibration;
+  if (config.is_static) calibration = calibration_of(flags.calibration, context);
+  const QuantizationReport report = quantize_folder(flags.onnx_model, config, flags.output, saving,
+                                                    config.is_static ? &calibration : nullptr);
   for (const auto& file : report.files) {
     context.log().info(fmt::format("{}: {:.1f} MB -> {:.1f} MB, quantized {}", printable(file.file),
                                    static_cast<double>(file.bytes_before) / 1e6,
@@ -114,6 +179,39 @@ void quantize(Flags& flags, const Context& context) {
     log_kept(file, context.log());
   }
   if (context.json()) context.print_json(report_json(report, flags.output));
+}
+
+}  // namespace
+
+namespace {
+
+void add_static_flags(CLI::App& app, Flags& flags) {
+  const char* group = "Static quantization";
+  CalibrationFlags& calibration = flags.calibration;
+  app.add_flag("--static", flags.options.is_static, "Activations have scales found on data beforehand")
+      ->group(group);
+  app.add_option("--calibration", calibration.data, "The data: a .jsonl file, one sample a line")
+      ->group(group);
+  app.add_option("--method", calibration.method, "How ranges are found: minmax, entropy, percentile")
+      ->group(group);
+  app.add_option("--num_calibration_samples", calibration.samples, "Lines that are read (0: all)")
+      ->group(group);
+  app.add_option("--max_length", calibration.max_length, "Tokens; longer texts are cut")->group(group);
+  app.add_flag("--moving_average", calibration.moving_average, "minmax: means over samples, no extremes")
+      ->group(group);
+  app.add_option("--averaging_constant", calibration.averaging_constant, "minmax: smoothing, 0.01")
+      ->group(group);
+  app.add_option("--num_bins", calibration.num_bins, "entropy, percentile: of the histograms (128, 2048)")
+      ->group(group);
+  app.add_option("--num_quantized_bins", calibration.num_quantized_bins, "entropy: compared (128)")
+      ->group(group);
+  app.add_option("--percentile", calibration.percentile, "percentile: of the numbers within (99.999)")
+      ->group(group);
+  app.add_flag("--qoperator", flags.qoperator,
+               "Operators on integers instead of QuantizeLinear and DequantizeLinear around operators")
+      ->group(group);
+  app.add_option("--onnxruntime", calibration.onnxruntime, "The library of ONNX Runtime to calibrate with")
+      ->group(group);
 }
 
 }  // namespace
@@ -140,6 +238,7 @@ void add_quantize(CLI::App& parent, Context& context) {
       ->delimiter(',');
   app->add_option("--nodes_to_exclude", options.nodes_to_exclude, "Names of nodes to keep as they are")
       ->delimiter(',');
+  add_static_flags(*app, *flags);
   app->add_flag("--all_matmuls", flags->all_matmuls,
                 "Products of two activations, too (attention's), as Optimum does");
 }

@@ -7,29 +7,59 @@
 #include "base/file.h"
 #include "base/temporary_files.h"
 #include "base/text.h"
+#include "exporter/calibrator.h"
 #include "exporter/model_files.h"
 #include "exporter/ort_config.h"
 #include "exporter/quantization_config.h"
 #include "exporter/side_files.h"
-#include "onnx/reader.h"
 #include "onnx/writer.h"
-#include "passes/fold.h"
 #include "passes/quantize/dynamic.h"
+#include "passes/quantize/static.h"
 
 namespace ferry {
 namespace {
 namespace fs = std::filesystem;
 
+DType dtype_of(QuantType type) {
+  return type == QuantType::QInt8 ? DType::i8 : DType::u8;
+}
+
+passes::NodeSelection nodes_of(const QuantizationConfig& config) {
+  return {exporter::operators_of(config), config.nodes_to_quantize, config.nodes_to_exclude};
+}
+
 passes::DynamicQuantization dynamic_options(const QuantizationConfig& config) {
   passes::DynamicQuantization out;
-  out.weights = config.weights_dtype == QuantType::QInt8 ? DType::i8 : DType::u8;
+  out.weights = dtype_of(config.weights_dtype);
   out.weights_symmetric = config.weights_symmetric;
   out.activations_symmetric = config.activations_symmetric;
   out.per_channel = config.per_channel;
   out.reduce_range = config.reduce_range;
   out.matmul_const_b_only = config.matmul_const_b_only;
-  out.nodes = {exporter::operators_of(config), config.nodes_to_quantize, config.nodes_to_exclude};
+  out.nodes = nodes_of(config);
   return out;
+}
+
+passes::StaticQuantization static_options(const QuantizationConfig& config) {
+  passes::StaticQuantization out;
+  out.format =
+      config.format == QuantFormat::QDQ ? passes::StaticFormat::qdq : passes::StaticFormat::qoperator;
+  out.activations = dtype_of(config.activations_dtype);
+  out.activations_symmetric = config.activations_symmetric;
+  out.weights = dtype_of(config.weights_dtype);
+  out.weights_symmetric = config.weights_symmetric;
+  out.per_channel = config.per_channel;
+  out.reduce_range = config.reduce_range;
+  out.add_pair_to_weight = config.qdq_add_pair_to_weight;
+  out.dedicated_pair = config.qdq_dedicated_pair;
+  out.per_channel_axis = config.qdq_op_type_per_channel_support_to_axis;
+  out.nodes = nodes_of(config);
+  return out;
+}
+
+const Log& log_of(const Log* log) {
+  static const Log silent;
+  return log != nullptr ? *log : silent;
 }
 
 struct Run {
@@ -38,26 +68,21 @@ struct Run {
   const Log& log;
   StagingFolder& staging;
 
-  [[nodiscard]] QuantizedFile quantize(const fs::path& model) const {
-    return with_context(printable(model.filename().string()), [&] { return quantize_file(model); });
-  }
-
- private:
-  [[nodiscard]] QuantizedFile quantize_file(const fs::path& model) const {
-    onnx::ReadOptions reading;
-    reading.log = &log;
-    ir::Graph graph = onnx::read_model(model, reading);
+  [[nodiscard]] QuantizedFile quantize(const fs::path& model, const TensorRanges& ranges) const {
+    ir::Graph graph = exporter::read_to_quantize(model, log);
     QuantizedFile out;
     out.bytes_before = exporter::stored_bytes(model, graph);
     const std::string suffix = options.file_suffix.empty() ? "" : "_" + options.file_suffix;
     out.file = model.stem().string() + suffix + ".onnx";
     log.info("Quantizing model...");
-    passes::untie_products(graph);
-    take(passes::quantize_dynamic(graph, dynamic_options(config)), out);
+    take(config.is_static ? passes::quantize_static(graph, ranges, static_options(config))
+                          : passes::quantize_dynamic(graph, dynamic_options(config)),
+         out);
     write(graph, out);
     return out;
   }
 
+ private:
   static void take(passes::QuantizationResult result, QuantizedFile& out) {
     for (auto& node : result.quantized)
       out.quantized.push_back({std::move(node.name), std::move(node.op_type), ""});
@@ -86,22 +111,23 @@ struct Run {
   }
 };
 
+using RangesOf = std::function<TensorRanges(const fs::path& model, const fs::path& working_folder)>;
+
 QuantizationReport quantize_files(const std::vector<fs::path>& models, const QuantizationConfig& config,
-                                  const fs::path& save_dir, const ORTQuantizer::SaveOptions& options) {
-  static const Log silent;
-  const Log& log = options.log != nullptr ? *options.log : silent;
+                                  const fs::path& save_dir, const ORTQuantizer::SaveOptions& options,
+                                  const RangesOf& ranges_of) {
+  const Log& log = log_of(options.log);
   const auto start = std::chrono::steady_clock::now();
   config.check();
-  if (config.is_static) {
-    throw Error(ErrorCode::usage, "static quantization, which needs calibration, is not built yet")
-        .with_hint("dynamic quantization needs none: is_static = false");
-  }
   StagingFolder staging(save_dir);
   QuantizationReport report;
   std::vector<std::string> names;
   log.info(fmt::format("Creating {} quantizer: {}", config.is_static ? "static" : "dynamic", config.str()));
   for (const auto& model : models) {
-    report.files.push_back(Run{config, options, log, staging}.quantize(model));
+    with_context(printable(model.filename().string()), [&] {
+      const TensorRanges ranges = config.is_static ? ranges_of(model, save_dir) : TensorRanges();
+      report.files.push_back(Run{config, options, log, staging}.quantize(model, ranges));
+    });
     names.push_back(report.files.back().file);
   }
   exporter::OrtConfig saved;
@@ -112,6 +138,13 @@ QuantizationReport quantize_files(const std::vector<fs::path>& models, const Qua
   staging.commit(names);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
+}
+
+[[noreturn]] void no_ranges() {
+  throw Error(ErrorCode::usage,
+              "Requested static quantization in the QuantizationConfig, but no calibration ranges were "
+              "provided. Please run calibration first using the quantizer fit method, or use dynamic "
+              "quantization.");
 }
 
 }  // namespace
@@ -136,17 +169,61 @@ ORTQuantizer ORTQuantizer::from_pretrained(const fs::path& folder, const std::st
 
 QuantizationReport ORTQuantizer::quantize(const QuantizationConfig& config, const fs::path& save_dir,
                                           const SaveOptions& options) const {
-  return quantize_files({model_}, config, save_dir, options);
+  return quantize_files({model_}, config, save_dir, options, [&](const fs::path&, const fs::path&) {
+    if (options.calibration_tensors_range.empty()) no_ranges();
+    return options.calibration_tensors_range;
+  });
+}
+
+void ORTQuantizer::partial_fit(const std::vector<CalibrationSample>& dataset, const CalibrationConfig& config,
+                               const FitOptions& options) {
+  if (calibrator_ == nullptr) calibrator_ = std::make_shared<exporter::Calibrator>(model_, config, options);
+  log_of(options.log).info("Collecting tensors statistics...");
+  calibrator_->collect(dataset);
+}
+
+TensorRanges ORTQuantizer::compute_ranges() const {
+  if (calibrator_ == nullptr) {
+    throw Error(
+        ErrorCode::usage,
+        "Calibrator is None, please call `partial_fit` or `fit` method at least ones to compute ranges.");
+  }
+  return calibrator_->ranges();
+}
+
+TensorRanges ORTQuantizer::fit(const std::vector<CalibrationSample>& dataset, const CalibrationConfig& config,
+                               const FitOptions& options) {
+  log_of(options.log)
+      .info(fmt::format("Using static quantization schema (dataset: {}, method: {})",
+                        printable(config.dataset_name), config.str()));
+  calibrator_.reset();
+  partial_fit(dataset, config, options);
+  log_of(options.log).info("Computing calibration ranges");
+  TensorRanges out = compute_ranges();
+  calibrator_.reset();
+  return out;
 }
 
 QuantizationReport quantize_folder(const fs::path& folder, const QuantizationConfig& config,
-                                   const fs::path& save_dir, const ORTQuantizer::SaveOptions& options) {
+                                   const fs::path& save_dir, const ORTQuantizer::SaveOptions& options,
+                                   const Calibration* calibration) {
   std::error_code ignored;
   if (folder == save_dir || fs::equivalent(folder, save_dir, ignored)) {
     throw Error(ErrorCode::usage,
                 "The output directory must be different than the directory hosting the ONNX model.");
   }
-  return quantize_files(exporter::model_files(folder), config, save_dir, options);
+  const auto ranges_of = [&](const fs::path& model, const fs::path& working_folder) {
+    if (calibration == nullptr) no_ranges();
+    ORTQuantizer::FitOptions fitting;
+    fitting.operators_to_quantize = exporter::operators_of(config);
+    fitting.force_symmetric_range = config.activations_symmetric && config.weights_symmetric;
+    fitting.working_folder = working_folder;
+    fitting.onnxruntime = calibration->onnxruntime;
+    fitting.log = options.log;
+    ORTQuantizer quantizer = ORTQuantizer::from_pretrained(model.parent_path(), model.filename().string());
+    return quantizer.fit(calibration->samples(model), calibration->config, fitting);
+  };
+  return quantize_files(exporter::model_files(folder), config, save_dir, options, ranges_of);
 }
 
 }  // namespace ferry

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "passes/quantize/dynamic.h"
+#include "passes/quantize/static.h"
 
 namespace ferry {
 namespace {
@@ -52,6 +53,12 @@ void QuantizationConfig::check() const {
         "static quantization does not support activations_dtype = QuantType.QInt8 with weights_dtype = "
         "QuantType.QUInt8");
   }
+  const bool is_qdq = is_static && format == QuantFormat::QDQ;
+  if (!is_static && format == QuantFormat::QDQ)
+    refuse("dynamic quantization (is_static = False) has no QuantFormat.QDQ, only QuantFormat.QOperator");
+  if (!is_qdq && (qdq_add_pair_to_weight || qdq_dedicated_pair))
+    refuse(
+        "qdq_add_pair_to_weight and qdq_dedicated_pair belong to static quantization with QuantFormat.QDQ");
 }
 
 std::string QuantizationConfig::str() const {
@@ -98,6 +105,57 @@ QuantizationConfig AutoQuantizationConfig::named(const std::string& preset, cons
   if (preset == "tensorrt") return tensorrt(options);
   throw Error(ErrorCode::usage, fmt::format("there is no quantization preset \"{}\"", printable(preset)))
       .with_hint("arm64, avx2, avx512, avx512_vnni, ppc64le, tensorrt");
+}
+
+void CalibrationConfig::check() const {
+  const auto refuse = [](const std::string& what) { throw Error(ErrorCode::usage, what); };
+  constexpr int64_t kMostBins = 1 << 16;
+  const bool counts = method != CalibrationMethod::MinMax;
+  if (!(averaging_constant >= 0 && averaging_constant <= 1))
+    refuse(fmt::format("Invalid averaging constant value ({}) should be within [0, 1]", averaging_constant));
+  if (counts && (num_bins < 1 || num_bins > kMostBins))
+    refuse(fmt::format("Invalid value num_bins ({}) should be >= 1 and <= {}", num_bins, kMostBins));
+  if (method == CalibrationMethod::Entropy && (num_quantized_bins < 1 || num_quantized_bins > num_bins)) {
+    refuse(fmt::format("Invalid value num_quantized_bins ({}) should be >= 1 and <= num_bins ({})",
+                       num_quantized_bins, num_bins));
+  }
+  if (!(percentile >= 0 && percentile <= 100))
+    refuse(fmt::format("Invalid value percentile ({}) should be within [0, 100]", percentile));
+}
+
+std::string CalibrationConfig::str() const {
+  if (method == CalibrationMethod::Entropy)
+    return fmt::format("Entropy (num_bins: {}, num_quantized_bins: {})", num_bins, num_quantized_bins);
+  if (method == CalibrationMethod::Percentile)
+    return fmt::format("Percentile (num_bins: {}, percentile: {})", num_bins, percentile);
+  if (!moving_average) return "MinMax";
+  return fmt::format("MinMax (moving average, averaging_constant: {})", averaging_constant);
+}
+
+CalibrationConfig AutoCalibrationConfig::minmax(bool moving_average, double averaging_constant) {
+  CalibrationConfig out;
+  out.moving_average = moving_average;
+  out.averaging_constant = averaging_constant;
+  out.check();
+  return out;
+}
+
+CalibrationConfig AutoCalibrationConfig::entropy(int64_t num_bins, int64_t num_quantized_bins) {
+  CalibrationConfig out;
+  out.method = CalibrationMethod::Entropy;
+  out.num_bins = num_bins;
+  out.num_quantized_bins = num_quantized_bins;
+  out.check();
+  return out;
+}
+
+CalibrationConfig AutoCalibrationConfig::percentiles(int64_t num_bins, double percentile) {
+  CalibrationConfig out;
+  out.method = CalibrationMethod::Percentile;
+  out.num_bins = num_bins;
+  out.percentile = percentile;
+  out.check();
+  return out;
 }
 
 namespace exporter {
@@ -195,9 +253,19 @@ QuantizationConfig quantization_config_from(const nlohmann::json& json) {
   return out;
 }
 
+CalibrationMethod calibration_method(const std::string& name) {
+  if (name == "minmax") return CalibrationMethod::MinMax;
+  if (name == "entropy") return CalibrationMethod::Entropy;
+  if (name == "percentile") return CalibrationMethod::Percentile;
+  throw Error(ErrorCode::usage, fmt::format("there is no calibration method \"{}\"", printable(name)))
+      .with_hint("minmax, entropy, percentile");
+}
+
 std::vector<std::string> operators_of(const QuantizationConfig& config) {
   if (!config.operators_to_quantize.empty()) return config.operators_to_quantize;
-  return passes::dynamic_operators();
+  if (!config.is_static) return passes::dynamic_operators();
+  return passes::static_operators(config.format == QuantFormat::QDQ ? passes::StaticFormat::qdq
+                                                                    : passes::StaticFormat::qoperator);
 }
 
 }  // namespace exporter

@@ -58,6 +58,17 @@ TEST(Usage, MistakesExit2AndSayWhatIsNearest) {
       {{"export", "onnx", "-m", "x", "y", "--library-name", "timm"}, "not built yet"},
       {{"export", "tflite", "-m", "x", "--quantize", "int8", "y"}, "not built yet"},
       {{"onnxruntime", "optimize", "-O2"}, "--onnx_model is missing"},
+      {{"onnxruntime", "quantize", "--onnx_model", "x", "-o", "y", "--avx2", "--static"},
+       "--calibration data"},
+      {{"onnxruntime", "quantize", "--onnx_model", "x", "-o", "y", "--tensorrt"}, "--calibration data"},
+      {{"onnxruntime", "quantize", "--onnx_model", "x", "-o", "y", "--avx2", "--calibration", "z"},
+       "--static"},
+      {{"onnxruntime", "quantize", "--onnx_model", "x", "-o", "y", "--tensorrt", "--calibration", "z",
+        "--method", "kl"},
+       "entropy, percentile"},
+      {{"onnxruntime", "quantize", "--onnx_model", "x", "-o", "y", "--tensorrt", "--calibration", "z",
+        "--percentile", "99"},
+       "--percentile does not belong to --method minmax"},
       {{"inspect"}, "model is missing"},
   };
   for (const Mistake& mistake : mistakes) {

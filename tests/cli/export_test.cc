@@ -189,6 +189,44 @@ TEST(Export, RunsAsOptimumCli) {
   EXPECT_THAT(run_ferry({"env"}, options).out, HasSubstr("Copy-and-paste the text below"));
 }
 
+TEST(Quantize, StaticallyWithTextsOfTheUsersOwn) {
+  const TemporaryFolder folder;
+  const std::string out = (folder / "out").string(), data = (folder / "data.jsonl").string();
+  const fs::path model = fs::path(FERRY_TEST_DATA) / "../../examples/checkpoints/distilbert-squad-tiny";
+  ASSERT_EQ(run_ferry({"export", "onnx", "-m", model.string(), out}).code, 0);
+  std::ofstream(data) << "{\"question\": \"What am I using?\", \"context\": \"Using DistilBERT.\"}\n"
+                         "{\"question\": \"Who?\", \"context\": \"Nobody at all, or ONNX Runtime.\"}\n";
+  const std::vector<std::string> command = {"onnxruntime", "quantize",      "--onnx_model",
+                                            out,           "--calibration", data};
+  const auto quantize = [&](std::vector<std::string> flags) {
+    flags.insert(flags.begin(), command.begin(), command.end());
+    return run_ferry(flags);
+  };
+  const std::string small = (folder / "small").string();
+  const Ran done = quantize({"--avx512_vnni", "--static", "--method", "entropy", "--json", "-o", small});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_THAT(done.err, HasSubstr("Creating static quantizer: QDQ (mode: QLinearOps, schema: u8/s8"));
+  EXPECT_THAT(done.err, HasSubstr("Creating calibrator: Entropy (num_bins: 128"));
+  EXPECT_LT(parsed(done.out).at("files")[0].at("bytes_after"),
+            parsed(done.out).at("files")[0].at("bytes_before"));
+  const Ran answer = run_ferry({"run", "question-answering", small, "--question", "What am I using?",
+                                "--context", "Using DistilBERT with ONNX Runtime!", "--json"});
+  EXPECT_EQ(answer.code, 0) << answer.err;
+  EXPECT_EQ(parsed(answer.out).at("answer"), "DistilBERT with ONNX Runtime");
+  // Its own ort_config.json says how to do it again.
+  const std::string again = (folder / "again").string();
+  const Ran repeated = quantize({"-c", small + "/ort_config.json", "--method", "entropy", "-o", again});
+  EXPECT_EQ(repeated.code, 0) << repeated.err;
+  EXPECT_EQ(read_file(small + "/model_quantized.onnx"), read_file(again + "/model_quantized.onnx"));
+  EXPECT_EQ(read_file(small + "/ort_config.json"), read_file(again + "/ort_config.json"));
+  // One error, nothing written.
+  std::ofstream(data) << "{\"input_ids\": [[2, 3]], \"pixel_values\": [1]}\n";
+  const Ran failed = quantize({"--tensorrt", "-o", (folder / "none").string()});
+  EXPECT_EQ(failed.code, 1);
+  EXPECT_THAT(failed.err, HasSubstr("pixel_values"));
+  EXPECT_FALSE(fs::exists(folder / "none"));
+}
+
 TEST(Export, TransformersOnnxTakesTheBodyUnlessAFeatureIsGiven) {
   const TemporaryFolder folder;
   const std::string model = "--model=" + golden("bert-question-answering").string();
