@@ -32,7 +32,8 @@ struct ShapeOptions {
   int64_t visual_seq_length = 16;
 };
 
-/// Integers for weights, in the same pass as the export. The arithmetic is ONNX Runtime's.
+/// Integers for weights, in the same pass as the export. The arithmetic is ONNX Runtime's. A checkpoint that
+/// is quantized already (GPTQ, AWQ) keeps its integers, with or without this: they become MatMulNBits.
 struct ExportQuantization {
   /// "int8": weights, with a scale a column, and activations of 8 bits (dynamic quantization,
   /// ferry/quantization.h); "uint8": the same with unsigned weights; "int4": weights alone, in blocks
@@ -42,6 +43,9 @@ struct ExportQuantization {
   int64_t block_size = 32;  ///< Weights that share a scale: 16, 32, 64, 128 or 256.
   bool symmetric = true;    ///< Without zero points.
   int head_bits = 0;        ///< Of a language model's head: 4, 8, or 0 to leave it in floats.
+  // Of int4, and of a checkpoint's own integers.
+  int64_t accuracy_level =
+      4;  ///< What ONNX Runtime multiplies with: 4 is 8-bit integers, 0 and 1 are floats.
 };
 
 struct MainExportOptions {

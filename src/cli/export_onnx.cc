@@ -95,6 +95,11 @@ void add_graph_flags(CLI::App& app, ExportFlags& flags) {
   app.add_flag("--genai-config", flags.options.genai_config,
                "Write genai_config.json as well, with which ONNX Runtime GenAI runs the folder")
       ->group(group);
+  app.add_option("--accuracy-level", quantization.accuracy_level,
+                 "What ONNX Runtime multiplies integer weights with: 4 is 8-bit integers, 0 and 1 are floats")
+      ->check(CLI::IsMember({0, 1, 4}))
+      ->capture_default_str()
+      ->group(group);
   app.add_flag("--no-dynamic-axes", flags.no_dynamic_axes, "Fix every axis at the sizes given below")
       ->group(group);
   app.add_flag("--no-constant-folding", flags.no_constant_folding,

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "exporter/example_inputs.h"
+#include "exporter/stored_quantization.h"
 #include "nn/task.h"
 #include "passes/merge_decoders.h"
 
@@ -70,14 +71,16 @@ std::vector<BuiltPart> build_model(const ModelSource& source, const nn::Architec
                                    const std::string& task, const Checkpoint& checkpoint,
                                    const BuildOptions& options, const Log& log) {
   nn::ConfigReader reader(*source.config, printable((source.folder / "config.json").string()));
-  reader.must_be_empty("quantization_config");
+  const auto quantization = read_stored_quantization(source, reader, log);
   const nn::AnyConfig config = architecture.read_config(reader);
   if (const auto unknown = reader.unknown_keys(); !unknown.empty()) {
     log.warning(fmt::format("{}: ferry does not know {} {} and takes {} to have no effect", reader.origin(),
                             unknown.size() == 1 ? "the key" : "the keys", join(unknown),
                             unknown.size() == 1 ? "it" : "them"));
   }
-  const StateDict state = nn::canonical_names(checkpoint.state, architecture);
+  if (!quantization) refuse_packed_tensors(checkpoint.state);
+  const StateDict state = nn::canonical_names(
+      quantization ? with_grouped_matrices(checkpoint.state, *quantization) : checkpoint.state, architecture);
   std::vector<BuiltPart> parts;
   std::set<std::string, std::less<>> used;
   const nn::TaskEntry& entry = *architecture.find_task(task);
@@ -107,7 +110,9 @@ std::vector<BuiltPart> build_model(const ModelSource& source, const nn::Architec
     parts.push_back(std::move(built));
   }
   ir::Graph none;
-  nn::check_unused({none, state, options.dtype, std::move(used), {}}, architecture, log);
+  nn::Build whole{none, state, options.dtype, std::move(used), {}};
+  if (quantization) ignore_zero_biases(whole);
+  nn::check_unused(whole, architecture, log);
   return parts;
 }
 

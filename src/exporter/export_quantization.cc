@@ -10,6 +10,7 @@
 #include "passes/fold.h"
 #include "passes/quantize/dynamic.h"
 #include "passes/quantize/matmul_nbits.h"
+#include "passes/quantize/stored_blocks.h"
 
 namespace ferry::exporter {
 namespace {
@@ -47,6 +48,9 @@ void check_quantization(const MainExportOptions& options) {
                                       [](const auto& dtype) { return starts_with(dtype, "q4"); });
   if (has_blocks && !has_int4)
     throw Error(ErrorCode::usage, "--block-size, --asymmetric and --head-bits belong to --quantize int4");
+  const int64_t level = options.quantization.accuracy_level;
+  if (level != 0 && level != 1 && level != 4)
+    throw Error(ErrorCode::usage, fmt::format("an accuracy level of {} is not one of 0, 1, 4", level));
   if (method.empty()) return;
   if (method != "int8" && method != "uint8" && method != "int4") {
     throw Error(ErrorCode::usage,
@@ -65,30 +69,57 @@ void check_quantization(const MainExportOptions& options) {
     throw Error(ErrorCode::usage, fmt::format("a head of {} bits is not one of 0 (as it is), 4, 8", bits));
 }
 
-void quantize(ir::Graph& graph, const ExportQuantization& how, bool half, const std::string& file,
-              const Log& log) {
-  if (how.method == "int8" || how.method == "uint8") {
-    passes::DynamicQuantization options;
-    options.weights = how.method == "int8" ? DType::i8 : DType::u8;
-    options.nodes.operators = passes::dynamic_operators();
-    options.per_channel = true;  // One scale a weight costs MiniLM's embeddings 4 % of their cosine.
-    passes::untie_products(graph);
-    const auto result = passes::quantize_dynamic(graph, options);
-    log.info(fmt::format("{}: {} nodes quantized to {}, {} of their kind left as they are", file,
-                         result.quantized.size(), how.method, result.kept.size()));
-  } else if (how.method == "int4") {
-    passes::MatMulNBitsOptions options;
-    options.format = {4, how.block_size, how.symmetric};
-    options.head_bits = how.head_bits;
-    // ONNX Runtime 1.32 multiplies f16 by 8-bit integers wrongly where its own optimizer does not take the
-    // node first.
-    if (half) options.accuracy_level = 0;
-    if (how.head_bits != 0) passes::untie_products(graph);
-    const auto result = passes::quantize_matmul_nbits(graph, options);
-    log.info(fmt::format("{}: the weights of {} products quantized to int4 in blocks of {}{}", file,
-                         result.quantized, how.block_size,
-                         result.kept.empty() ? "" : "; left as they are: " + join(result.kept)));
+namespace {
+
+bool take_stored(ir::Graph& graph, int64_t accuracy_level, const std::string& file, const Log& log) {
+  const auto taken = passes::take_stored_blocks(graph, accuracy_level);
+  if (taken.products > 0)
+    log.info(fmt::format("{}: the integers of {} products are the checkpoint's own", file, taken.products));
+  if (!taken.kept.empty()) {
+    log.warning(
+        fmt::format("{}: the integers of {} products lie in no blocks that MatMulNBits has; they are "
+                    "written as floats: {}",
+                    file, taken.kept.size(), join(taken.kept, ", ", 5)));
   }
+  return taken.products > 0;
+}
+
+}  // namespace
+
+bool is_weights_alone(const ExportQuantization& how) {
+  return how.method == "int4";
+}
+
+bool quantize_weights(ir::Graph& graph, const ExportQuantization& how, bool half, const std::string& file,
+                      const Log& log) {
+  // ONNX Runtime 1.32 multiplies f16 by 8-bit integers wrongly where its own optimizer does not take the node
+  // first.
+  const int64_t accuracy_level = half ? 0 : how.accuracy_level;
+  const bool rounds = take_stored(graph, accuracy_level, file, log) && accuracy_level == 4;
+  if (!is_weights_alone(how)) return rounds;
+  passes::MatMulNBitsOptions options;
+  options.format = {4, how.block_size, how.symmetric};
+  options.head_bits = how.head_bits;
+  options.accuracy_level = accuracy_level;
+  if (how.head_bits != 0) passes::untie_products(graph);
+  const auto result = passes::quantize_matmul_nbits(graph, options);
+  log.info(fmt::format("{}: the weights of {} products quantized to int4 in blocks of {}{}", file,
+                       result.quantized, how.block_size,
+                       result.kept.empty() ? "" : "; left as they are: " + join(result.kept)));
+  return true;
+}
+
+void quantize_dynamic(ir::Graph& graph, const ExportQuantization& how, const std::string& file,
+                      const Log& log) {
+  if (how.method != "int8" && how.method != "uint8") return;
+  passes::DynamicQuantization options;
+  options.weights = how.method == "int8" ? DType::i8 : DType::u8;
+  options.nodes.operators = passes::dynamic_operators();
+  options.per_channel = true;  // One scale a weight costs MiniLM's embeddings 4 % of their cosine.
+  passes::untie_products(graph);
+  const auto result = passes::quantize_dynamic(graph, options);
+  log.info(fmt::format("{}: {} nodes quantized to {}, {} of their kind left as they are", file,
+                       result.quantized.size(), how.method, result.kept.size()));
   ir::verify(graph);
 }
 

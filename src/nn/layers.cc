@@ -24,7 +24,10 @@ Tensor Linear::operator()(const Tensor& x) const {
 }
 
 Conv1D::Conv1D(const Scope& scope, int64_t in, int64_t out)
-    : scope_(scope), weight_(scope.parameter("weight", {in, out})), bias_(scope.parameter("bias", {out})) {}
+    : scope_(scope),
+      weight_(scope.is_quantized("weight") ? op::transpose(scope.parameter("weight", {out, in}), {1, 0})
+                                           : scope.parameter("weight", {in, out})),
+      bias_(scope.parameter("bias", {out})) {}
 
 Tensor Conv1D::operator()(const Tensor& x) const {
   const auto named = scope_.named();

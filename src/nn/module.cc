@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "tensor/grouped.h"
 
 namespace ferry::nn {
 namespace {
@@ -43,6 +44,11 @@ std::string Scope::full_name(std::string_view name) const {
 
 bool Scope::has(std::string_view name) const {
   return build_->state.tensors.count(full_name(name)) > 0;
+}
+
+bool Scope::is_quantized(std::string_view name) const {
+  const auto found = build_->state.tensors.find(full_name(name));
+  return found != build_->state.tensors.end() && is_grouped(found->second);
 }
 
 Weight Scope::weight(std::string_view name, const Dims& dims) const {

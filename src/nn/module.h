@@ -45,6 +45,8 @@ class Scope {
   /// The same as an expression, for a definition that rearranges weights before they enter the graph.
   [[nodiscard]] Weight weight(std::string_view name, const Dims& dims) const;
   [[nodiscard]] bool has(std::string_view name) const;
+  /// Whether the checkpoint stores it as integers, as GPTQ and AWQ do: dimensions are then [out, in].
+  [[nodiscard]] bool is_quantized(std::string_view name) const;
   /// Puts a rearranged weight into the graph under "<path>.<name>".
   [[nodiscard]] Tensor constant(std::string_view name, Weight weight) const;
   /// Marks "<path>.<name>" (a tensor, or all below it) as known to be without effect here.

@@ -103,8 +103,10 @@ class Weight {
   /// Equal keys mean equal bytes, dtype and dims (the reverse does not hold).
   [[nodiscard]] std::string key() const;
 
-  /// A node of the expression. Public for weight.cc only.
+  /// A node of the expression. Public for the files that define nodes only.
   struct Node;
+  static Weight of(std::shared_ptr<const Node> node) { return Weight(std::move(node)); }
+  [[nodiscard]] const std::shared_ptr<const Node>& node() const { return node_; }
 
  private:
   explicit Weight(std::shared_ptr<const Node> node) : node_(std::move(node)) {}

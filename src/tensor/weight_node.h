@@ -1,5 +1,5 @@
 #pragma once
-// The nodes that the expression behind a Weight is made of. Private to weight*.cc.
+// The nodes that the expression behind a Weight is made of. Private to weight*.cc and grouped*.cc.
 #include <functional>
 #include <memory>
 #include <mutex>

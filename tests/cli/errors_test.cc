@@ -196,6 +196,48 @@ TEST(BadInput, AConfigurationOfTheWrongKindNamesFileAndKey) {
   EXPECT_THAT(export_fails(model).err, HasSubstr("config.json"));
 }
 
+TEST(BadInput, QuantizedCheckpointsThatAreNotReadAreNamed) {
+  const std::string gptq = "llama-text-generation-with-past-gptq";
+  const std::string awq = "llama-text-generation-with-past-awq";
+  struct Wrong {
+    std::string golden, patch, text;
+  };
+  const Wrong cases[] = {
+      {gptq, R"({"bits": 5})", "GPTQ weights of 5 bits; 4 and 8 are read"},
+      {gptq, R"({"bits": 8})", "qzeros is i32[4, "},
+      {gptq, R"({"group_size": 0})", "\"group_size\" is 0"},
+      {gptq, R"({"group_size": 32})", "qzeros is i32[4, "},
+      {gptq, R"({"checkpoint_format": "marlin"})", "the GPTQ layout \"marlin\""},
+      {gptq, R"({"dynamic": {"-:x": {}}})", "\"dynamic\""},
+      {gptq, R"({"quant_method": "fp8"})", "a checkpoint quantized by \"fp8\""},
+      {awq, R"({"version": "gemv"})", "the AWQ layout \"gemv\"; gemm is read"},
+      {awq, R"({"bits": 3})", "AWQ weights of 3 bits; 4 are read"},
+      {"llama-text-generation-with-past", R"({"quant_method": "awq"})", "has no tensor \"....qweight\""},
+  };
+  for (const Wrong& wrong : cases) {
+    const TemporaryFolder folder;
+    const fs::path model = copy_of_golden(wrong.golden, folder / "model");
+    auto config = nlohmann::json::parse(read_file(model / "config.json"));
+    config["quantization_config"].merge_patch(nlohmann::json::parse(wrong.patch));
+    write_file(model / "config.json", config.dump());
+    const Ran ran = export_fails(model);
+    EXPECT_EQ(ran.code, 1) << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr(wrong.text));
+  }
+  const TemporaryFolder folder;
+  const fs::path model = copy_of_golden(gptq, folder / "model");
+  auto config = nlohmann::json::parse(read_file(model / "config.json"));
+  const std::string how = config["quantization_config"].dump();
+  config.erase("quantization_config");
+  write_file(model / "config.json", config.dump());
+  EXPECT_THAT(export_fails(model).err, HasSubstr("has no \"quantization_config\""));
+  // AutoGPTQ's own file says it, too.
+  write_file(model / "quantize_config.json", how);
+  const Ran ran = run_ferry({"export", "onnx", "-m", model.string(), (folder / "out").string()});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.err, HasSubstr("the integers of 14 products are the checkpoint's own"));
+}
+
 TEST(BadInput, ControlCharactersOfANameAreEscaped) {
   const TemporaryFolder folder;
   const fs::path model = copy_of_golden("bert-question-answering", folder / "model");

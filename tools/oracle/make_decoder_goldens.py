@@ -27,6 +27,7 @@ import make_goldens
 import torch
 import transformers
 from make_goldens import GOLDEN, generator, normal, write_json
+from quantized_layers import Scheme
 from safetensors.torch import load_file, save_file
 from transformers import DynamicCache
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask
@@ -293,8 +294,30 @@ def fused_cases() -> list[Case]:
 
 def all_cases() -> list[Case]:
     cases = base_cases() + gpt2_cases() + llama_cases() + window_cases() + gemma_cases() + phi_cases() + other_cases() + fused_cases()
+    cases += quantized_cases()
     assert len({case.name for case in cases}) == len(cases)
     return cases
+
+
+def quantized_cases() -> list[Case]:
+    """Checkpoints of integers. Sizes are multiples of what a 32-bit word holds."""
+    sizes = {"hidden_size": 32, "head_dim": 8, "intermediate_size": 64}
+
+    def case(name: str, what: str, scheme: Scheme, config: dict) -> Case:
+        return variant(name, what, config, own=True, edit_weights=scheme.floats, edit_saved=scheme.packed,
+                       edit_config=scheme.config)
+
+    return [
+        case("llama/gptq", "GPTQ with desc_act: rows of a group anywhere, zero points less one, biases of zeros",
+             Scheme(shuffled=True, zero_biases=True), sizes),
+        case("llama/gptq-v2", "GPTQ of 8 bits, one group a column, symmetric, zero points as they are, floats between",
+             Scheme(bits=8, group_size=-1, symmetric=True, zeros_less_one=False, leave_out="down_proj"),
+             sizes | {"num_hidden_layers": 1}),
+        case("llama/awq", "AWQ, gemm", Scheme(method="awq", group_size=32), sizes | {"head_dim": 16}),
+        case("gpt2/gptq", "GPTQ of Conv1D, square ones too; the last group is short",
+             Scheme(group_size=32, symmetric=True, transposed=True),
+             {"n_embd": 40, "n_head": 5, "n_inner": 64, "n_layer": 1}),
+    ]  # fmt: skip
 
 
 def window_cases() -> list[Case]:

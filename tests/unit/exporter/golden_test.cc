@@ -14,7 +14,9 @@
 #include "ort/session.h"
 #include "passes/pipeline.h"
 #include "passes/quantize/matmul_nbits.h"
+#include "passes/quantize/stored_blocks.h"
 #include "reference/interpreter.h"
+#include "tensor/grouped.h"
 
 namespace ferry::testing {
 namespace {
@@ -196,6 +198,86 @@ TEST(MatMulNBits, OnnxRuntimeEqualsTheInterpreter) {
     std::vector<GoldenRun> runs = golden.runs.at("model.onnx");
     for (auto& one : runs) one.outputs = interpreter.run(one.inputs);
     check_runs(runs, 1e-4, "MatMulNBits", std::cref(run));
+  }
+}
+
+size_t count_of(const ir::Graph& graph, std::string_view op_type) {
+  return static_cast<size_t>(std::count_if(graph.nodes().begin(), graph.nodes().end(),
+                                           [&](const auto& node) { return node->op_type == op_type; }));
+}
+
+// Checkpoints of integers: what ONNX Runtime makes of them is what transformers makes of the floats they
+// stand for.
+TEST(StoredIntegers, EqualTransformers) {
+  struct Expected {
+    const char* name;
+    size_t products, floats, attention, fused_products;
+  };
+  for (const auto& [name, products, floats, attention, fused_products] :
+       {Expected{"llama-text-generation-with-past-gptq", 14, 1, 4, 14},
+        {"llama-text-generation-with-past-gptq-v2", 6, 2, 2, 6},
+        {"llama-text-generation-with-past-awq", 14, 1, 4, 14},
+        {"gpt2-text-generation-with-past-gptq", 4, 1, 2, 4}}) {
+    SCOPED_TRACE(name);
+    const GoldenCase golden = GoldenCase::load(golden_folder() / name);
+    for (const bool fuses : {false, true}) {
+      auto part = std::move(golden.build()[0]);
+      passes::PipelineOptions options;
+      if (fuses) options.fuse = passes::FuseOptions{.packed_qkv = true, .max_positions = 64};
+      passes::run_pipeline(part.graph, options);
+      const auto taken = passes::take_stored_blocks(part.graph, 0);
+      EXPECT_EQ(taken.kept, std::vector<std::string>{});
+      EXPECT_EQ(count_of(part.graph, "MatMulNBits"), fuses ? fused_products : products);
+      EXPECT_EQ(count_of(part.graph, "MatMul") + count_of(part.graph, "Gemm"),
+                fuses ? floats : floats + attention);
+      ir::verify(part.graph);
+      const Written run(part.graph, fmt::format("stored-{}-{}", name, fuses));
+      const auto& runs = golden.runs.at("model.onnx");
+      check_runs(fuses ? without_chunks_of_batches(runs) : runs, 1e-4, "integers", std::cref(run));
+    }
+  }
+}
+
+// Words in which the integers are any.
+Weight some_words(Dims dims, uint32_t seed) {
+  std::vector<uint32_t> values(static_cast<size_t>(element_count(dims)));
+  for (uint32_t& value : values) value = seed = seed * 1664525u + 1013904223u;
+  const auto bytes = std::as_bytes(std::span(values));
+  return Weight::inline_bytes(DType::i32, std::move(dims), {bytes.begin(), bytes.end()});
+}
+
+Weight some_grouped(int64_t columns, bool shuffled) {
+  std::vector<float> scales(static_cast<size_t>(2 * columns));
+  for (size_t i = 0; i < scales.size(); ++i) scales[i] = static_cast<float>(1 + i % 7) / 64;
+  std::vector<int32_t> groups;
+  for (int k = 0; k < 32; ++k) groups.push_back(k % 2);
+  const auto bytes = std::as_bytes(std::span(groups));
+  GroupedTensors tensors{some_words({4, columns}, static_cast<uint32_t>(columns)),
+                         some_words({2, columns / 8}, 7), Weight::from_f32({2, columns}, scales),
+                         std::nullopt};
+  if (shuffled) tensors.g_idx = Weight::inline_bytes(DType::i32, {32}, {bytes.begin(), bytes.end()});
+  return grouped_matrix(tensors, {GroupedFormat::Layout::gptq, 4, 16, true});
+}
+
+// Matrices that a fusion joined: one product where they are stored alike, several where not.
+TEST(StoredIntegers, OfJoinedMatricesAreJoined) {
+  const Weight plain[] = {some_grouped(16, false).transpose(), some_grouped(8, false).transpose()};
+  const Weight mixed[] = {some_grouped(16, false).transpose(), some_grouped(8, true).transpose(),
+                          some_grouped(24, true).slice(0, 3, 8).transpose()};
+  for (const auto& [parts, products] :
+       {std::pair{std::span<const Weight>(plain), 1u}, {std::span<const Weight>(mixed), 2u}}) {
+    ir::Graph graph;
+    ir::Tensor x(graph, graph.add_input("x", DType::f32, {3, 32}));
+    graph.add_output("y", ir::op::matmul(x, ir::op::weight(graph, "w", Weight::concat(parts, 1))).value());
+    std::vector<float> numbers(96);
+    for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i * 37 % 19) / 8 - 1;
+    const TensorMap inputs{{"x", HostTensor::from_weight(Weight::from_f32({3, 32}, numbers))}};
+    const TensorMap expected = reference::Interpreter(graph).run(inputs);
+    EXPECT_EQ(passes::take_stored_blocks(graph, 0).products, 1u);
+    EXPECT_EQ(count_of(graph, "MatMulNBits"), products);
+    EXPECT_EQ(count_of(graph, "Gather"), products - 1);
+    const Written run(graph, fmt::format("joined-{}", products));
+    EXPECT_EQ(mismatch(expected.at("y"), run(inputs).at("y"), 1e-4), "");
   }
 }
 
