@@ -58,12 +58,13 @@ class Taker {
   void product(const ir::Node& node, const Weight& matrix, const std::vector<BlockMatrix>& parts) {
     const ir::Tensor x(graph_, node.inputs[0]);
     const std::string& name = node.inputs[1]->name;
+    // ONNX Runtime 1.32 multiplies f16 by 8-bit integers wrongly.
+    const int64_t accuracy_level = matrix.dtype() == DType::f16 ? 0 : accuracy_level_;
     std::vector<ir::Tensor> results;
     for (const BlockMatrix& part : merged(parts)) {
       const std::string part_name = results.empty() ? name : fmt::format("{}_{}", name, results.size());
       results.push_back(matmul_nbits(part.order ? ordered(x, *part.order) : x, part.weights, part.format,
-                                     matrix.dims()[0], matrix.dtype() == DType::f16 ? 0 : accuracy_level_,
-                                     part_name));
+                                     matrix.dims()[0], accuracy_level, part_name));
     }
     replace_product(graph_, node, results.size() == 1 ? results[0] : op::concat(results, -1));
   }
