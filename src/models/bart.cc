@@ -1,5 +1,6 @@
 #include "models/bart.h"
 
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "models/seq2seq.h"
@@ -7,35 +8,42 @@
 namespace ferry::models::bart {
 namespace {
 
+// A table [count, size] whose values `value` tells by row and column. Computed when it is asked for, and
+// known by its name: graphs that have the same one share it.
+template <typename Value>
+Weight table_of(const std::string& name, int64_t count, int64_t size, const Value& value) {
+  const auto read = [size, value](uint64_t first, uint64_t wanted, std::byte* out) {
+    for (uint64_t i = 0; i < wanted; ++i) {
+      const auto at = static_cast<int64_t>(first + i);
+      const float number = value(at / size, at % size);
+      std::memcpy(out + i * sizeof number, &number, sizeof number);
+    }
+  };
+  return Weight::computed(DType::f32, {count, size}, name + std::to_string(size), read);
+}
+
 // sin and cos of positions in halves, as MarianSinusoidalPositionalEmbedding makes them in double precision.
 Weight sinusoids(int64_t count, int64_t size) {
-  std::vector<float> values(static_cast<size_t>(count * size));
-  const int64_t half = (size + 1) / 2;
-  for (int64_t position = 0; position < count; ++position) {
-    for (int64_t j = 0; j < size; ++j) {
-      const double angle = static_cast<double>(position) /
-                           std::pow(10000.0, 2 * static_cast<double>(j / 2) / static_cast<double>(size));
-      const int64_t at = j % 2 == 0 ? j / 2 : half + j / 2;
-      values[static_cast<size_t>(position * size + at)] =
-          static_cast<float>(j % 2 == 0 ? std::sin(angle) : std::cos(angle));
-    }
-  }
-  return Weight::from_f32({count, size}, values);
+  return table_of("sinusoids/", count, size, [size](int64_t position, int64_t column) {
+    const int64_t half = (size + 1) / 2;
+    const bool is_sine = column < half;
+    const int64_t pair = is_sine ? column : column - half;
+    const double angle = static_cast<double>(position) /
+                         std::pow(10000.0, 2 * static_cast<double>(pair) / static_cast<double>(size));
+    return static_cast<float>(is_sine ? std::sin(angle) : std::cos(angle));
+  });
 }
 
 // sin and then cos of positions, as fairseq makes them in single precision; padding's row is 0.
 Weight fairseq_sinusoids(int64_t count, int64_t size, int64_t padding) {
-  const int64_t half = size / 2;
-  const float step = static_cast<float>(std::log(10000.0) / static_cast<double>(half - 1));
-  std::vector<float> values(static_cast<size_t>(count * size));
-  for (int64_t position = 0; position < count; ++position) {
-    for (int64_t j = 0; j < half && position != padding; ++j) {
-      const float angle = static_cast<float>(position) * std::exp(static_cast<float>(j) * -step);
-      values[static_cast<size_t>(position * size + j)] = std::sin(angle);
-      values[static_cast<size_t>(position * size + half + j)] = std::cos(angle);
-    }
-  }
-  return Weight::from_f32({count, size}, values);
+  const std::string name = "fairseq_sinusoids/" + std::to_string(padding) + "/";
+  return table_of(name, count, size, [size, padding](int64_t position, int64_t column) {
+    const int64_t half = size / 2;
+    if (position == padding) return 0.0f;
+    const float step = static_cast<float>(std::log(10000.0) / static_cast<double>(half - 1));
+    const float angle = static_cast<float>(position) * std::exp(static_cast<float>(column % half) * -step);
+    return column < half ? std::sin(angle) : std::cos(angle);
+  });
 }
 
 // Real tokens of a row counted from the padding's number on, which padding itself has.

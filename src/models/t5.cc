@@ -85,14 +85,42 @@ struct MT5Config : T5Config {
   }
 };
 
-struct T5LayerNorm : RMSNorm {
-  T5LayerNorm(const Scope& place, const T5Config& c) : RMSNorm(place, c.d_model, c.layer_norm_epsilon) {}
+// In half precision transformers keeps "wo" in f32 (_keep_in_fp32_modules), whose results leave the range of
+// f16 in the largest T5s: from the first feed-forward on the sum that the layers add to is f32, and norms
+// bring it back. Weights read while this lives are f32.
+class Wide {
+ public:
+  explicit Wide(const Scope& scope) : build_(scope.build()), dtype_(build_.dtype) {
+    if (dtype_ == DType::f16) build_.dtype = DType::f32;
+  }
+  ~Wide() { build_.dtype = dtype_; }
+  Wide(const Wide&) = delete;
+  Wide& operator=(const Wide&) = delete;
+
+  [[nodiscard]] DType dtype() const { return build_.dtype; }
+  [[nodiscard]] DType outside() const { return dtype_; }
+
+ private:
+  Build& build_;
+  DType dtype_;
 };
 
-// x + y, within what half precision holds: the largest T5s leave that range.
+class T5LayerNorm {
+ public:
+  T5LayerNorm(const Scope& place, const T5Config& c) : T5LayerNorm(Wide(place), place, c) {}
+  Tensor operator()(const Tensor& x) const { return op::cast(norm_(op::cast(x, inside_)), outside_); }
+
+ private:
+  T5LayerNorm(const Wide& wide, const Scope& place, const T5Config& c)
+      : norm_(place, c.d_model, c.layer_norm_epsilon), inside_(wide.dtype()), outside_(wide.outside()) {}
+  RMSNorm norm_;
+  DType inside_, outside_;
+};
+
+// x + y, within what half precision holds.
 Tensor residual(const Tensor& x, const Tensor& y) {
   constexpr double kMost = 64504;
-  const Tensor sum = x + y;
+  const Tensor sum = x.dtype() == y.dtype() ? x + y : op::cast(x, DType::f32) + op::cast(y, DType::f32);
   return sum.dtype() == DType::f16 ? op::clip(sum, -kMost, kMost) : sum;
 }
 
@@ -126,13 +154,14 @@ struct T5Attention : Module<T5Config> {
 struct T5DenseActDense : Module<T5Config> {
   using Module::Module;
   Linear wi{at(c.is_gated_act ? "wi_0" : "wi"), c.d_model, c.d_ff, false};
-  Linear wo{at("wo"), c.d_ff, c.d_model, false};
 
   Tensor operator()(const Tensor& x) const {
     const auto named = scope.named();
     const Scope function = at("act");
     const Tensor y = activation(c.dense_act_fn, wi(x), &function);
-    return wo(c.is_gated_act ? y * Linear(at("wi_1"), c.d_model, c.d_ff, false)(x) : y);
+    const Tensor inner = c.is_gated_act ? y * Linear(at("wi_1"), c.d_model, c.d_ff, false)(x) : y;
+    const Wide wide(scope);
+    return Linear(at("wo"), c.d_ff, c.d_model, false)(op::cast(inner, wide.dtype()));
   }
 };
 

@@ -16,7 +16,8 @@ struct TrOCRConfig : bart::BartConfig {
     r.read("layernorm_embedding", form.embedding_norm);
     r.read("cross_attention_hidden_size", cross_attention_hidden_size, 1);
     form.counted_sinusoids = !learned;
-    if (!learned && d_model % 2 != 0) r.fail("d_model", "an even number, of sines and cosines");
+    if (!learned && (d_model % 2 != 0 || d_model < 4))
+      r.fail("d_model", "an even number above 2, of sines and cosines");
   }
 };
 

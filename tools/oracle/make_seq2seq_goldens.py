@@ -122,6 +122,7 @@ class Case:
     weights: str | None = None
     edit_weights: object = None
     edit_config: object = None
+    dtype: torch.dtype = torch.float32  # of the arithmetic
 
     @property
     def model(self) -> Model:
@@ -163,6 +164,8 @@ def t5_cases() -> list[Case]:
                         "relative_attention_num_buckets": 6, "relative_attention_max_distance": 20}),
         variant("t5/old-names", "the embeddings saved three times, a bias table that nothing uses", own=True,
                 config={"num_layers": 1, "num_decoder_layers": 1}, edit_weights=early_t5),
+        variant("t5/fp16", "half precision, which the feed-forward's results leave", {"num_decoder_layers": None}, own=True, dtype=torch.float16,
+                edit_weights=large_feed_forward),
         variant("mt5/tied", "tie_word_embeddings", {"tie_word_embeddings": True, "num_layers": 1, "num_decoder_layers": 1}, own=True),
     ]  # fmt: skip
 
@@ -204,6 +207,10 @@ def untied_bart(state: dict) -> dict:
 def old_bart(state: dict) -> dict:
     return state | {f"{name}.weight": state["model.shared.weight"].clone()
                     for name in ("model.encoder.embed_tokens", "model.decoder.embed_tokens", "lm_head")}
+
+
+def large_feed_forward(state: dict) -> dict:
+    return {name: value * 2e5 if name.endswith("wo.weight") else value for name, value in state.items()}
 
 
 def early_t5(state: dict) -> dict:
@@ -279,7 +286,7 @@ class Reference:
         if case.task == "audio-classification":
             encoder_alone(folder)
         self.model, info = AUTO_CLASSES[case.plain_task].from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
+            folder, dtype=case.dtype, attn_implementation="eager", output_loading_info=True
         )
         missing = [k for k in info["missing_keys"] if "embed_positions" not in k]
         assert not missing and not info["mismatched_keys"], (case.name, info)
@@ -475,7 +482,11 @@ def make(case: Case) -> None:
     shutil.rmtree(case.folder, ignore_errors=True)
     write_checkpoint(case)
     made_by = f"transformers {transformers.__version__}, torch {torch.__version__.split('+')[0]}"
-    description = {"model_type": case.model_type, "task": case.task, "what": case.what, "made_by": made_by, "atol": ATOL}
+    half = case.dtype == torch.float16
+    atol = 2e-2 if half else ATOL
+    description = {"model_type": case.model_type, "task": case.task, "what": case.what, "made_by": made_by, "atol": atol}
+    if half:
+        description["dtype"] = "fp16"
     if case.weights:
         description["weights"] = f"../{case.weights}/model.safetensors"
     write_json(case.folder / "case.json", description)
@@ -485,12 +496,15 @@ def make(case: Case) -> None:
     with tempfile.TemporaryDirectory() as scratch, torch.inference_mode():
         reference = Reference(case, make_goldens.materialize(case.folder, pathlib.Path(scratch) / "model"))
         parts = parts_of(case, reference)
+        if half:
+            parts = {file: (compute, [{k: v.half() if v.is_floating_point() else v for k, v in x.items()} for x in inputs])
+                     for file, (compute, inputs) in parts.items()}
         found = {file: [compute(x) for x in inputs] for file, (compute, inputs) in parts.items()}
         reference.model.double()
         torch.set_default_dtype(torch.float64)
         worst = max(difference(single, compute(doubled(x)), x) for file, (compute, inputs) in parts.items() for x, single in zip(inputs, found[file]))
         torch.set_default_dtype(torch.float32)
-    assert worst < ATOL / 2, f"{case.name}: fp64 is {worst:.1e} away"
+    assert worst < atol / 2, f"{case.name}: fp64 is {worst:.1e} away"
     for file, (_, inputs) in parts.items():
         io = {}
         for run, (given, result) in enumerate(zip(inputs, found[file])):

@@ -53,6 +53,7 @@ GoldenCase GoldenCase::load(const fs::path& folder) {
   out.task = meta.at("task");
   out.library = meta.value("library", "transformers");
   out.atol = meta.value("atol", 1e-5);
+  if (meta.value("dtype", "fp32") == "fp16") out.dtype = DType::f16;
   out.weights = meta.contains("weights") ? folder / meta.at("weights").get<std::string>() : folder;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string file = entry.path().filename().string();
@@ -64,7 +65,7 @@ GoldenCase GoldenCase::load(const fs::path& folder) {
   return out;
 }
 
-std::vector<exporter::BuiltPart> GoldenCase::build() const {
+std::vector<exporter::BuiltPart> GoldenCase::build(bool monolith) const {
   MainExportOptions options;
   options.model = folder.string();
   options.library = library;
@@ -72,7 +73,10 @@ std::vector<exporter::BuiltPart> GoldenCase::build() const {
   const auto source = exporter::open_source(options, silent);
   const auto checkpoint = open_checkpoint(weights);
   static const auto registry = models::Registry::builtin();
-  return exporter::build_model(source, registry.get(model_type), task, checkpoint, {}, silent);
+  exporter::BuildOptions building;
+  building.dtype = dtype;
+  building.monolith = monolith;
+  return exporter::build_model(source, registry.get(model_type), task, checkpoint, building, silent);
 }
 
 std::string mismatch(const HostTensor& expected, const HostTensor& actual, double atol) {

@@ -21,12 +21,13 @@ struct GoldenCase {
   std::filesystem::path folder;
   std::string name, model_type, task, library;
   double atol = 1e-5;
+  DType dtype = DType::f32;       ///< Of the arithmetic.
   std::filesystem::path weights;  ///< The file, or the folder if the case has weights of its own.
   std::map<std::string, std::vector<GoldenRun>, std::less<>> runs;  ///< By file: "model.onnx".
 
   static GoldenCase load(const std::filesystem::path& folder);
-  /// The graphs of the case, freshly built.
-  [[nodiscard]] std::vector<exporter::BuiltPart> build() const;
+  /// The graphs of the case, freshly built; or the one graph that takes the place of several.
+  [[nodiscard]] std::vector<exporter::BuiltPart> build(bool monolith = false) const;
 };
 
 /// The folders, sorted by name.

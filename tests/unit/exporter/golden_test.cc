@@ -337,6 +337,45 @@ TEST(ImageAxes, OfOutputsAreOptimums) {
   EXPECT_EQ(sizes[1].at("batch_size"), 3);
 }
 
+// One file for all computes what its parts compute one after the other.
+TEST(Monolith, ComputesWhatItsPartsDo) {
+  for (const char* name : {"t5-text2text-generation", "encoder-decoder-text2text-generation",
+                           "vision-encoder-decoder-image-to-text"}) {
+    const GoldenCase golden = GoldenCase::load(golden_folder() / name);
+    const auto parts = golden.build();
+    auto one = std::move(golden.build(true).at(0));
+    passes::run_pipeline(one.graph, {});
+    const Written run(one.graph, fmt::format("monolith-{}", name));
+    for (const GoldenRun& golden_run : golden.runs.at("encoder_model.onnx")) {
+      TensorMap inputs = golden_run.inputs;
+      const int64_t batch = inputs.begin()->second.dims[0];
+      const HostTensor ids =
+          HostTensor::i64({batch, 3}, std::vector<int64_t>(static_cast<size_t>(batch) * 3, 5));
+      TensorMap decoder = {{"input_ids", ids},
+                           {"encoder_hidden_states", golden_run.outputs.at("last_hidden_state")}};
+      if (inputs.count("attention_mask")) decoder["encoder_attention_mask"] = inputs.at("attention_mask");
+      inputs["decoder_input_ids"] = ids;
+      const auto expected = reference::Interpreter(parts.at(1).graph).run(decoder);
+      EXPECT_EQ(mismatch(expected.at("logits"), run(inputs).at("logits"), golden.atol), "") << name;
+    }
+  }
+}
+
+// Two files' tables of positions are one in the merged file, and so in a folder of shared weights.
+TEST(Merged, HasATableOfPositionsOnce) {
+  for (const char* name : {"marian-text2text-generation-with-past",
+                           "vision-encoder-decoder-image-to-text-with-past-sinusoids"}) {
+    auto parts = GoldenCase::load(golden_folder() / name).build();
+    for (auto& part : parts) passes::run_pipeline(part.graph, {});
+    const auto merged = exporter::merge_last_two(parts);
+    const auto weights = merged.graph.used_weights();
+    const auto tables = std::count_if(weights.begin(), weights.end(), [](const ir::Value* value) {
+      return value->name.find("sinusoids") != std::string::npos;
+    });
+    EXPECT_EQ(tables, 1) << name;
+  }
+}
+
 TEST(GoldenCases, CoverEveryRegisteredArchitectureAndTask) {
   std::set<std::pair<std::string, std::string>> covered;
   for (const auto& name : golden_case_names()) {

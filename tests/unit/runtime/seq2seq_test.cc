@@ -45,14 +45,17 @@ void expect_like_transformers(const ORTModelForConditionalGeneration& model, con
 
 class Seq2SeqGolden : public ::testing::TestWithParam<std::string> {};
 
-// Merged, in two files, and recomputed without a cache.
+// Merged, with weights that the files share or not; in two files; and recomputed without a cache.
 TEST_P(Seq2SeqGolden, GeneratesAsTransformers) {
   const Json golden = read_json(kData / "generation/seq2seq" / (GetParam() + ".json"));
   const fs::path folder = testing::fresh_test_folder();
-  for (const bool merged : {true, false}) {
+  using Weights = MainExportOptions::Weights;
+  for (const auto& [merged, weights] :
+       {std::pair(true, Weights::copy), {true, Weights::shared}, {false, Weights::copy}}) {
     MainExportOptions options;
+    options.weights = weights;
     options.model = (kData / "golden" / GetParam()).string();
-    options.output = folder / (merged ? "merged" : "apart");
+    options.output = folder / (weights == Weights::shared ? "shared" : merged ? "merged" : "apart");
     options.post_process = merged;
     options.validate = false;
     main_export(options);
