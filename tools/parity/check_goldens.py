@@ -4,8 +4,7 @@ import pathlib
 
 import torch
 from common import (
-    EXAMPLE, Ferry, Golden, Table, compare_folders, config_difference, expect, goldens, optimum_export, run_session,
-    session,
+    EXAMPLE, Ferry, Golden, Table, compare_folders, config_difference, expect, goldens, optimum_export,
 )  # fmt: skip
 from optimum import onnxruntime as optimum_onnxruntime
 
@@ -16,7 +15,17 @@ CLASSES = {
     "text-classification": "ORTModelForSequenceClassification",
     "token-classification": "ORTModelForTokenClassification",
     "multiple-choice": "ORTModelForMultipleChoice",
+    "image-classification": "ORTModelForImageClassification",
+    "semantic-segmentation": "ORTModelForSemanticSegmentation",
+    "zero-shot-image-classification": "ORTModelForZeroShotImageClassification",
+    "audio-classification": "ORTModelForAudioClassification",
+    "audio-frame-classification": "ORTModelForAudioFrameClassification",
+    "audio-xvector": "ORTModelForAudioXVector",
+    "automatic-speech-recognition": "ORTModelForCTC",
 }
+
+# transformers of today does not read their configuration, which is one of its older versions.
+UNREADABLE = ["phi3-text-generation-with-past-su"]
 
 # Optimum's own export takes seconds, so its folder is compared for these only: every task, and what changes a folder.
 COMPARED = [
@@ -35,8 +44,12 @@ COMPARED = [
 
 
 def class_name(golden: Golden) -> str:
-    # ORTModelForFeatureExtraction wants last_hidden_state, which a sentence-transformers export does not have.
-    return "ORTModelForCustomTasks" if golden.sentence else CLASSES[golden.task]
+    inputs, outputs = golden.runs[0]
+    # Optimum's classes of a task take the inputs and give the outputs that most models have, and drop others.
+    unusual = {"bbox", "decoder_input_ids"} & inputs.keys()
+    if unusual or (golden.task == "feature-extraction" and list(outputs) != ["last_hidden_state"]):
+        return "ORTModelForCustomTasks"
+    return CLASSES.get(golden.task, "ORTModelForCustomTasks")
 
 
 def run_ort_model(golden: Golden, folder: pathlib.Path) -> list[dict]:
@@ -53,11 +66,11 @@ def check(ferry: Ferry, table: Table, scratch: pathlib.Path) -> None:
         source, ours = golden.materialize(scratch / "source"), scratch / "ours"
         with table.row("golden", golden.name) as notes:
             ferry.export(source, ours, "--task", golden.task)
-            onnx_session = session(ours / "model.onnx")
-            worst = golden.compare([run_session(onnx_session, inputs) for inputs, _ in golden.runs])
-            notes.append(f"max difference {worst:.1e}")
-            golden.compare(run_ort_model(golden, ours))
-            notes.append(class_name(golden))
+            notes.append(f"max difference {golden.compare_folder(ours):.1e}")
+            # Several files: check_generation.py.
+            if list(golden.parts) == ["model.onnx"] and golden.name not in UNREADABLE:
+                golden.compare(golden.runs, run_ort_model(golden, ours))
+                notes.append(class_name(golden))
         if golden.name in COMPARED and (ours / "model.onnx").exists():
             with table.row("folder as Optimum's", golden.name) as notes:
                 theirs = optimum_export(source, scratch / "theirs", "--task", golden.task)

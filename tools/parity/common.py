@@ -91,6 +91,12 @@ def optimum_export(model: pathlib.Path, out: pathlib.Path, *flags) -> pathlib.Pa
     return out
 
 
+def read_runs(io: dict) -> list:
+    runs = sorted({int(name.split("/")[0]) for name in io})
+    part = lambda run, kind: {n.split("/")[2]: v for n, v in io.items() if n.startswith(f"{run}/{kind}/")}
+    return [(part(run, "inputs"), part(run, "outputs")) for run in runs]
+
+
 class Golden:
     """One folder of tests/data/golden (tools/oracle/make_goldens.py)."""
 
@@ -100,10 +106,10 @@ class Golden:
         self.case = json.loads((folder / "case.json").read_text())
         self.task = self.case["task"]
         self.sentence = self.case.get("library") == "sentence_transformers"
-        io = load_file(folder / "io.safetensors") if (folder / "io.safetensors").exists() else {}
-        runs = sorted({int(name.split("/")[0]) for name in io})
-        part = lambda run, kind: {n.split("/")[2]: v for n, v in io.items() if n.startswith(f"{run}/{kind}/")}
-        self.runs = [(part(run, "inputs"), part(run, "outputs")) for run in runs]
+        # Of each file: pairs of inputs and outputs. io.safetensors belongs to model.onnx, io-NAME to NAME.onnx.
+        self.parts = {}
+        for io in sorted(folder.glob("io*.safetensors")):
+            self.parts[(io.stem[3:] or "model") + ".onnx"] = read_runs(load_file(io))
 
     def materialize(self, into: pathlib.Path) -> pathlib.Path:
         """The checkpoint as a user would have it: with its weights in the folder."""
@@ -113,10 +119,23 @@ class Golden:
             shutil.copyfile(self.folder / self.case["weights"], into / "model.safetensors")
         return into
 
-    def compare(self, outputs: list[dict]) -> float:
+    @property
+    def runs(self) -> list:
+        """Of a model of one file."""
+        return self.parts["model.onnx"]
+
+    def compare_folder(self, folder: pathlib.Path) -> float:
+        """Every file in a plain session."""
+        worst = 0.0
+        for file, runs in self.parts.items():
+            onnx_session = session(folder / file)
+            worst = max(worst, self.compare(runs, [run_session(onnx_session, inputs) for inputs, _ in runs]))
+        return worst
+
+    def compare(self, runs: list, outputs: list[dict]) -> float:
         """The largest difference over all runs; raises if it is beyond the case's tolerance."""
         worst = 0.0
-        for (_, wanted), got in zip(self.runs, outputs, strict=True):
+        for (_, wanted), got in zip(runs, outputs, strict=True):
             for name, value in wanted.items():
                 expect(name in got, f"no output {name}, only {', '.join(got)}")
                 expect(value.shape == got[name].shape, f"{name} is {got[name].shape}, not {value.shape}")

@@ -3,7 +3,7 @@
 
     pip install -r tools/oracle/requirements.txt
     python tools/parity/run.py build/ferry                  everything (a few minutes)
-    python tools/parity/run.py build/ferry minilm example   some parts: minilm example goldens seq2seq opsets genai
+    python tools/parity/run.py build/ferry minilm example   some parts: minilm example goldens generation opsets genai
     python tools/parity/run.py build/ferry opsets --opsets 13-18 --quick
 
 One line for each check; the exit code is 1 if one failed. PARITY_TRACE=1 shows tracebacks.
@@ -18,7 +18,7 @@ import warnings
 import common
 from common import Ferry, Table
 
-PARTS = ["minilm", "example", "goldens", "seq2seq", "opsets", "genai"]
+PARTS = ["minilm", "example", "goldens", "generation", "opsets", "genai"]
 
 
 def opset_range(text: str) -> range:
@@ -48,10 +48,10 @@ def main() -> int:
     warnings.filterwarnings("ignore")
 
     import check_genai
+    import check_generation
     import check_goldens
     import check_minilm
     import check_opsets
-    import check_seq2seq
 
     common.only = arguments.only
     table, ferry = Table(), Ferry(str(pathlib.Path(arguments.ferry).resolve()))
@@ -65,8 +65,8 @@ def main() -> int:
             check_goldens.check_example(ferry, table, scratch)
         if "goldens" in parts:
             check_goldens.check(ferry, table, scratch)
-        if "seq2seq" in parts:
-            check_seq2seq.check(ferry, table, scratch)
+        if "generation" in parts:
+            check_generation.check(ferry, table, scratch)
         if "opsets" in parts:
             check_opsets.check(ferry, table, scratch, arguments.opsets, arguments.quick)
         if "genai" in parts:
