@@ -70,6 +70,14 @@ struct WeightHistogram {
   std::vector<uint64_t> a, b;
 };
 
+/// What quantizing one node alone costs: what a search for a mixture of precisions finds.
+struct NodeLoss {
+  std::string name, op_type;
+  double loss = 0;
+  uint64_t saved = 0;  ///< Bytes that its integers save.
+  bool kept = false;   ///< In floats.
+};
+
 struct ComparisonReport {
   ComparedModel a, b;
   size_t samples = 0;
@@ -78,6 +86,8 @@ struct ComparisonReport {
   std::optional<TaskAgreement> agreement;  ///< If outputs and config.json tell a task, and inputs are real.
   std::vector<LayerComparison> layers;     ///< In the order of A's graph.
   std::optional<WeightHistogram> weights;
+  std::vector<NodeLoss> nodes;  ///< Of a search (ferry/quantization_search.h), for the page.
+  std::string metric;           ///< Of their losses.
 };
 
 /// Compares `b` with `a`: folders or .onnx files, exported by ferry or anybody. The tokenizer or processor is

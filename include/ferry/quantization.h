@@ -163,6 +163,8 @@ class ORTQuantizer {
     bool use_external_data_format = false;
     const Log* log = nullptr;
     TensorRanges calibration_tensors_range;  ///< Those of fit(): for static quantization.
+    /// Called with each model before any is put in place: an Error that it throws leaves nothing behind.
+    std::function<void(const std::filesystem::path& model)> check = {};
   };
   /// Weights stream from file to file: memory does not depend on the size of the model.
   QuantizationReport quantize(const QuantizationConfig& config, const std::filesystem::path& save_dir,

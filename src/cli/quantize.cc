@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/quantize_loss.h"
 #include "exporter/ort_config.h"
 #include "exporter/quantization_config.h"
 #include "ferry/quantization.h"
@@ -41,6 +42,7 @@ struct CalibrationFlags {
 
 struct Flags {
   std::string onnx_model, output, config;
+  LossFlags loss;
   std::array<bool, kPresets.size()> presets{};
   bool all_matmuls = false, qoperator = false;
   CalibrationFlags calibration;
@@ -162,6 +164,7 @@ nlohmann::ordered_json report_json(const QuantizationReport& report, const std::
 void quantize(Flags& flags, const Context& context) {
   if (flags.onnx_model.empty()) throw Error(ErrorCode::usage, "--onnx_model is missing");
   if (flags.output.empty()) throw Error(ErrorCode::usage, "the output folder (-o) is missing");
+  check(flags.loss, flags.onnx_model);
   ORTQuantizer::SaveOptions saving;
   saving.log = &context.log();
   QuantizationConfig config = chosen_config(flags, saving);
@@ -170,15 +173,27 @@ void quantize(Flags& flags, const Context& context) {
   if (flags.qoperator) config.format = QuantFormat::QOperator;
   Calibration calibration;
   if (config.is_static) calibration = calibration_of(flags.calibration, context);
-  const QuantizationReport report = quantize_folder(flags.onnx_model, config, flags.output, saving,
-                                                    config.is_static ? &calibration : nullptr);
+  const Calibration* data = config.is_static ? &calibration : nullptr;
+  SearchedQuantization searched;
+  if (flags.loss.max_loss) {
+    searched = quantize_within(limit_of(flags.loss, flags.calibration.onnxruntime, context), flags.onnx_model,
+                               config, flags.output, saving, data);
+  } else {
+    searched.quantization = quantize_folder(flags.onnx_model, config, flags.output, saving, data);
+  }
+  const QuantizationReport& report = searched.quantization;
   for (const auto& file : report.files) {
     context.log().info(fmt::format("{}: {:.1f} MB -> {:.1f} MB, quantized {}", printable(file.file),
                                    static_cast<double>(file.bytes_before) / 1e6,
                                    static_cast<double>(file.bytes_after) / 1e6, counts(file.quantized)));
     log_kept(file, context.log());
   }
-  if (context.json()) context.print_json(report_json(report, flags.output));
+  if (!flags.loss.report.empty())
+    write_page(flags.loss, searched, flags.onnx_model, flags.output, flags.calibration.onnxruntime, context);
+  if (!context.json()) return;
+  nlohmann::ordered_json json = report_json(report, flags.output);
+  if (flags.loss.max_loss) json["search"] = search_json(flags.loss, searched);
+  context.print_json(json);
 }
 
 }  // namespace
@@ -239,6 +254,7 @@ void add_quantize(CLI::App& parent, Context& context) {
   app->add_option("--nodes_to_exclude", options.nodes_to_exclude, "Names of nodes to keep as they are")
       ->delimiter(',');
   add_static_flags(*app, *flags);
+  add_loss_flags(*app, flags->loss);
   app->add_flag("--all_matmuls", flags->all_matmuls,
                 "Products of two activations, too (attention's), as Optimum does");
 }

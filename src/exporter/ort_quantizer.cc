@@ -11,51 +11,13 @@
 #include "exporter/model_files.h"
 #include "exporter/ort_config.h"
 #include "exporter/quantization_config.h"
+#include "exporter/quantize_graph.h"
 #include "exporter/side_files.h"
 #include "onnx/writer.h"
-#include "passes/quantize/dynamic.h"
-#include "passes/quantize/static.h"
 
 namespace ferry {
 namespace {
 namespace fs = std::filesystem;
-
-DType dtype_of(QuantType type) {
-  return type == QuantType::QInt8 ? DType::i8 : DType::u8;
-}
-
-passes::NodeSelection nodes_of(const QuantizationConfig& config) {
-  return {exporter::operators_of(config), config.nodes_to_quantize, config.nodes_to_exclude};
-}
-
-passes::DynamicQuantization dynamic_options(const QuantizationConfig& config) {
-  passes::DynamicQuantization out;
-  out.weights = dtype_of(config.weights_dtype);
-  out.weights_symmetric = config.weights_symmetric;
-  out.activations_symmetric = config.activations_symmetric;
-  out.per_channel = config.per_channel;
-  out.reduce_range = config.reduce_range;
-  out.matmul_const_b_only = config.matmul_const_b_only;
-  out.nodes = nodes_of(config);
-  return out;
-}
-
-passes::StaticQuantization static_options(const QuantizationConfig& config) {
-  passes::StaticQuantization out;
-  out.format =
-      config.format == QuantFormat::QDQ ? passes::StaticFormat::qdq : passes::StaticFormat::qoperator;
-  out.activations = dtype_of(config.activations_dtype);
-  out.activations_symmetric = config.activations_symmetric;
-  out.weights = dtype_of(config.weights_dtype);
-  out.weights_symmetric = config.weights_symmetric;
-  out.per_channel = config.per_channel;
-  out.reduce_range = config.reduce_range;
-  out.add_pair_to_weight = config.qdq_add_pair_to_weight;
-  out.dedicated_pair = config.qdq_dedicated_pair;
-  out.per_channel_axis = config.qdq_op_type_per_channel_support_to_axis;
-  out.nodes = nodes_of(config);
-  return out;
-}
 
 const Log& log_of(const Log* log) {
   static const Log silent;
@@ -75,10 +37,9 @@ struct Run {
     const std::string suffix = options.file_suffix.empty() ? "" : "_" + options.file_suffix;
     out.file = model.stem().string() + suffix + ".onnx";
     log.info("Quantizing model...");
-    take(config.is_static ? passes::quantize_static(graph, ranges, static_options(config))
-                          : passes::quantize_dynamic(graph, dynamic_options(config)),
-         out);
+    take(exporter::quantize_graph(graph, config, ranges), out);
     write(graph, out);
+    if (options.check) options.check(staging.path() / out.file);
     return out;
   }
 
@@ -214,14 +175,7 @@ QuantizationReport quantize_folder(const fs::path& folder, const QuantizationCon
   }
   const auto ranges_of = [&](const fs::path& model, const fs::path& working_folder) {
     if (calibration == nullptr) no_ranges();
-    ORTQuantizer::FitOptions fitting;
-    fitting.operators_to_quantize = exporter::operators_of(config);
-    fitting.force_symmetric_range = config.activations_symmetric && config.weights_symmetric;
-    fitting.working_folder = working_folder;
-    fitting.onnxruntime = calibration->onnxruntime;
-    fitting.log = options.log;
-    ORTQuantizer quantizer = ORTQuantizer::from_pretrained(model.parent_path(), model.filename().string());
-    return quantizer.fit(calibration->samples(model), calibration->config, fitting);
+    return exporter::calibrated_ranges(model, config, *calibration, working_folder, options.log);
   };
   return quantize_files(exporter::model_files(folder), config, save_dir, options, ranges_of);
 }

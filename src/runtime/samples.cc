@@ -254,9 +254,12 @@ Sample SampleReader::operator()(std::string_view line) {
 }
 
 fs::path folder_of_model(const fs::path& model) {
-  const fs::path folder = model.parent_path();
+  const auto parent = [](const fs::path& path) {
+    return path.has_parent_path() ? path.parent_path() : fs::path(".");
+  };
+  const fs::path folder = parent(model);
   const bool below = folder.filename() == "onnx" && !ferry::is_regular_file(folder / "config.json");
-  return below ? folder.parent_path() : folder;
+  return below ? parent(folder) : folder;
 }
 
 void for_each_sample(const fs::path& jsonl, std::vector<SampleInput> inputs, const fs::path& folder,

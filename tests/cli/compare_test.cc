@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -48,6 +49,35 @@ TEST(Compare, TellsSizeLatencyErrorAndAgreement) {
   EXPECT_EQ(text.code, 0) << text.err;
   EXPECT_THAT(text.err, HasSubstr("random inputs"));
   EXPECT_THAT(text.out, HasSubstr("start_logits"));
+}
+
+TEST(MaxLoss, KeepsNodesInFloatsAndExits3WhereNoneIsWithin) {
+  const Models models;
+  const auto quantize = [&](const std::string& most, const std::string& out) {
+    return run_ferry({"onnxruntime", "quantize", "--avx512", "--onnx_model", models.a, "-o",
+                      (models.folder / out).string(), "--max-loss", most, "--input", models.data, "--report",
+                      (models.folder / "page.html").string(), "--json"});
+  };
+  const Ran all = quantize("1", "all");
+  ASSERT_EQ(all.code, 0) << all.err;
+  const double full = nlohmann::json::parse(all.out)["search"]["loss_of_all"];
+  const Ran half = quantize(std::to_string(full / 2), "half");
+  ASSERT_EQ(half.code, 0) << half.err;
+  EXPECT_THAT(half.err, HasSubstr("kept in floats: /"));
+  const auto json = nlohmann::json::parse(half.out);
+  EXPECT_LE(json["search"]["loss"], full / 2);
+  const auto& nodes = json["search"]["nodes"];
+  EXPECT_TRUE(std::any_of(nodes.begin(), nodes.end(), [](const auto& node) { return node["kept"] == true; }));
+  EXPECT_TRUE(fs::exists(models.folder / "half" / "model_quantized.onnx"));
+  EXPECT_TRUE(fs::exists(models.folder / "page.html"));
+
+  const Ran none = quantize("0", "none");
+  EXPECT_EQ(none.code, 3) << none.err;
+  EXPECT_FALSE(fs::exists(models.folder / "none"));
+  EXPECT_EQ(run_ferry({"onnxruntime", "quantize", "--avx512", "--onnx_model", models.a, "-o",
+                       (models.folder / "none").string(), "--max-loss", "0.1"})
+                .code,
+            2);
 }
 
 TEST(Compare, MistakesAreNamed) {

@@ -151,7 +151,6 @@ class Comparison {
                                                        a_.config != "{}" ? a_.config : b_.config);
     }
     for (size_t i = 0; i < samples_.size(); ++i) {
-      log_.progress("Comparing outputs", i, samples_.size());
       const auto from_a = runtime::named_outputs(session_a(), samples_[i]);
       const auto from_b = runtime::named_outputs(session_b(), samples_[i]);
       for (const auto& [name, tensor] : from_a) {
@@ -160,7 +159,6 @@ class Comparison {
       }
       if (agreement) agreement->add(samples_[i], from_a, from_b);
     }
-    log_.progress("Comparing outputs", samples_.size(), samples_.size());
     for (const auto& output : session_a().outputs()) {
       if (!sums[output.name].empty()) report_.outputs.push_back({output.name, sums[output.name].figures()});
     }

@@ -110,7 +110,6 @@ std::vector<LayerComparison> compare_layers(const ort::Runtime& runtime, const f
   std::vector<ErrorSum> sums(names.size());
   for (size_t sample = 0; sample < samples.size(); ++sample) {
     for (size_t first = 0; first < names.size(); first += kAtOnce) {
-      log.progress("Comparing layers", sample * names.size() + first, samples.size() * names.size());
       const size_t count = std::min(kAtOnce, names.size() - first);
       const std::vector<std::string> some(names.begin() + static_cast<ptrdiff_t>(first),
                                           names.begin() + static_cast<ptrdiff_t>(first + count));
@@ -122,7 +121,6 @@ std::vector<LayerComparison> compare_layers(const ort::Runtime& runtime, const f
       }
     }
   }
-  log.progress("Comparing layers", samples.size() * names.size(), samples.size() * names.size());
   const auto nodes = tensors_of(a);
   std::vector<LayerComparison> out;
   for (size_t i = 0; i < names.size(); ++i) {

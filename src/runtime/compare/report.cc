@@ -100,11 +100,11 @@ double ratio(double a, double b) {
 std::string cards(const ComparisonReport& report) {
   const auto& [a, b] = std::pair(report.a, report.b);
   std::string out = "<div class=\"cards\">\n";
-  out +=
-      card("Size", fmt::format("{:.2f}×", ratio(static_cast<double>(b.bytes), static_cast<double>(a.bytes))),
-           size(a.bytes) + " → " + size(b.bytes));
-  out += card("Speed", fmt::format("{:.2f}×", ratio(a.latency_ms, b.latency_ms)),
-              milliseconds(a.latency_ms) + " → " + milliseconds(b.latency_ms));
+  out += card("Size",
+              fmt::format("{:.2f}\u00d7", ratio(static_cast<double>(b.bytes), static_cast<double>(a.bytes))),
+              size(a.bytes) + " \u2192 " + size(b.bytes));
+  out += card("Speed", fmt::format("{:.2f}\u00d7", ratio(a.latency_ms, b.latency_ms)),
+              milliseconds(a.latency_ms) + " \u2192 " + milliseconds(b.latency_ms));
   const auto worst =
       std::min_element(report.outputs.begin(), report.outputs.end(),
                        [](const auto& x, const auto& y) { return x.error.cosine < y.error.cosine; });
@@ -148,19 +148,25 @@ std::string costs(const ComparisonReport& report) {
 }
 
 std::string outputs(const ComparisonReport& report) {
+  const bool has_kl = std::any_of(report.outputs.begin(), report.outputs.end(),
+                                  [](const auto& output) { return output.error.kl.has_value(); });
   std::string rows;
   for (const auto& output : report.outputs) {
     const ErrorFigures& error = output.error;
-    rows += fmt::format(
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.6f}</td><td>{:.6f}</td><td>{}</td></tr>\n",
-        escaped(printable(output.name)), number(error.max_difference), number(error.mean_difference),
-        number(error.relative), error.cosine, error.least_cosine, error.kl ? number(*error.kl) : "");
+    rows +=
+        fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.6f}</td><td>{:.6f}</td>",
+                    escaped(printable(output.name)), number(error.max_difference),
+                    number(error.mean_difference), number(error.relative), error.cosine, error.least_cosine);
+    if (has_kl) rows += fmt::format("<td>{}</td>", error.kl ? number(*error.kl) : "");
+    rows += "</tr>\n";
   }
-  return section("Outputs",
-                 "<div class=\"scroll\"><table>\n<tr><th>output</th><th>max diff</th><th>mean diff</th>"
-                 "<th>relative</th><th>mean cosine</th><th>least cosine</th><th>KL</th></tr>\n" +
-                     rows + "</table></div>\n",
-                 "relative: |a − b| / |a|. KL: of the softmax along the last axis, in nats.");
+  return section(
+      "Outputs",
+      fmt::format("<div class=\"scroll\"><table>\n<tr><th>output</th><th>max diff</th><th>mean diff</th>"
+                  "<th>relative</th><th>mean cosine</th><th>least cosine</th>{}</tr>\n{}</table></div>\n",
+                  has_kl ? "<th>KL</th>" : "", rows),
+      has_kl ? "relative: |a \u2212 b| / |a|. KL: of the softmax along the last axis, in nats."
+             : "relative: |a \u2212 b| / |a|.");
 }
 
 bool is_digit(char c) {
@@ -200,7 +206,7 @@ std::string layers(const ComparisonReport& report) {
                         escaped(printable(worst[i]->name)), escaped(printable(worst[i]->op_type)),
                         number(worst[i]->error.relative), worst[i]->error.cosine);
   }
-  return section("Error by layer", runtime::log_line_plot(points, "relative error |a − b| / |a|"),
+  return section("Error by layer", runtime::log_line_plot(points, "relative error |a \u2212 b| / |a|"),
                  "Every tensor that both graphs compute under the same name, in the order of A; what has no "
                  "error "
                  "stands on the lowest line. Numbers are those of the blocks.") +
@@ -218,12 +224,36 @@ std::string weights(const ComparisonReport& report) {
       "stand for; the outermost bins hold what lies beyond.");
 }
 
+// The end of a long name tells more than its beginning.
+std::string shortened(const std::string& name) {
+  constexpr size_t kLongest = 52;
+  const std::string text = printable(name);
+  return text.size() <= kLongest ? text : "..." + text.substr(text.size() - kLongest);
+}
+
+std::string search(const ComparisonReport& report) {
+  if (report.nodes.empty()) return "";
+  constexpr size_t kMost = 40;
+  std::vector<runtime::Bar> bars;
+  size_t kept = 0;
+  for (const NodeLoss& node : report.nodes) {
+    kept += node.kept ? 1 : 0;
+    if (bars.size() < kMost)
+      bars.push_back({shortened(node.name), node.loss, number(node.loss), node.kept ? "a" : "b"});
+  }
+  return section(
+      "What each node loses alone", runtime::bar_plot(bars, 390),
+      fmt::format("By {}, nothing else quantized; {} of {} nodes. The {} in the colour of A stay in "
+                  "floats: the others together are within what may be lost.",
+                  report.metric, bars.size(), report.nodes.size(), kept));
+}
+
 }  // namespace
 
 void write_report(const ComparisonReport& report, const fs::path& html) {
   std::string page(kHead);
-  page +=
-      heading(report) + cards(report) + costs(report) + outputs(report) + layers(report) + weights(report);
+  page += heading(report) + cards(report) + costs(report) + outputs(report) + search(report) +
+          layers(report) + weights(report);
   page += "<p class=\"soft\">Made by ferry " FERRY_VERSION ".</p>\n</main>\n</body>\n</html>\n";
   const fs::path folder = html.has_parent_path() ? html.parent_path() : fs::path(".");
   StagingFolder staging(folder);

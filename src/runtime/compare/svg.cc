@@ -94,20 +94,21 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-std::string bar_plot(const std::vector<Bar>& bars) {
-  constexpr double kLeft = 40, kRight = 150, kLine = 30;
+std::string bar_plot(const std::vector<Bar>& bars, double left) {
+  constexpr double kRight = 150;
+  const double line = bars.size() > 4 ? 22 : 30, thick = line - 8;
   double largest = 0;
   for (const Bar& bar : bars) largest = std::max(largest, bar.value);
   std::string out;
   double y = 4;
   for (const Bar& bar : bars) {
-    const double width = largest > 0 ? bar.value / largest * (kWidth - kLeft - kRight) : 0;
-    out += text(kLeft - 12, y + 16, bar.label, "end");
+    const double width = largest > 0 ? bar.value / largest * (kWidth - left - kRight) : 0;
+    out += text(left - 12, y + thick / 2 + 5, bar.label, "end");
     out += fmt::format(
-        "<rect class=\"fill-{}\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"22\" rx=\"3\"/>\n",
-        bar.css, kLeft, y, std::max(width, 1.0));
-    out += text(kLeft + std::max(width, 1.0) + 8, y + 16, bar.shown, "start", "value");
-    y += kLine;
+        "<rect class=\"fill-{}\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.0f}\" rx=\"3\"/>\n",
+        bar.css, left, y, std::max(width, 1.0), thick);
+    out += text(left + std::max(width, 1.0) + 8, y + thick / 2 + 5, bar.shown, "start", "value");
+    y += line;
   }
   return svg(y, out, "bars");
 }

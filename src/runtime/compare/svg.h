@@ -16,8 +16,8 @@ struct Bar {
   std::string shown;  ///< Right of it.
   std::string css;    ///< "a" or "b"
 };
-/// Horizontal bars from 0 on.
-std::string bar_plot(const std::vector<Bar>& bars);
+/// Horizontal bars from 0 on, which begin at `left`.
+std::string bar_plot(const std::vector<Bar>& bars, double left = 40);
 
 struct Strip {
   std::string label;
