@@ -22,7 +22,6 @@ ORACLE = os.environ.get("FERRY_ORACLE_VENV", "/opt/ferry-oracle") + "/bin/python
 GENAI = os.environ.get("FERRY_GENAI_VENV", str(ROOT / ".deps" / "genai-venv")) + "/bin/python"
 EXPORTS = {
     "fp32": [],
-    "fp32-fused": ["--optimize", "O2"],
     "int4": ["--optimize", "O2", "--quantize", "int4", "--head-bits", "4", "--genai-config"],
 }
 
@@ -141,7 +140,7 @@ def main() -> None:
         if not (work / name).exists():
             subprocess.run([str(FERRY), "export", "onnx", "-q", "--no-validation", "-m", str(source), *flags, str(work / name)], check=True)
     sides = [(side, name) for side, name in (
-        ("ferry", "fp32"), ("Optimum", "fp32"), ("Optimum", "optimum"), ("ferry", "fp32-fused"), ("ferry", "int4"), ("GenAI", "int4"),
+        ("ferry", "fp32"), ("Optimum", "fp32"), ("Optimum", "optimum"), ("ferry", "int4"), ("GenAI", "int4"),
         ("GenAI", "builder")) if (work / name).exists()]  # fmt: skip
     results = {side: [] for side in sides}
     for _ in range(runs):

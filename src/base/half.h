@@ -16,20 +16,20 @@ inline float half_to_float(uint16_t bits) {
   return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(magnitude));
 }
 
-/// f32 to IEEE 754 binary16, round to nearest even; overflow gives infinity, NaN stays NaN.
+/// f32 to IEEE 754 binary16, round to nearest even; overflow gives infinity, NaN stays NaN. Choices instead
+/// of branches: a loop over it becomes vectors.
 inline uint16_t float_to_half(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
-  const auto sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
+  const uint32_t sign = (bits >> 16) & 0x8000u;
   const uint32_t magnitude = bits & 0x7FFFFFFFu;
-  if (magnitude > 0x7F800000u) return static_cast<uint16_t>(sign | 0x7E00u | ((magnitude >> 13) & 0x3FFu));
-  if (magnitude >= 0x47800000u) return static_cast<uint16_t>(sign | 0x7C00u);
-  if (magnitude < 0x38800000u) {
-    // Subnormal result: adding 0.5 leaves the rounded mantissa in the low bits of the sum.
-    const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
-    return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3F000000u));
-  }
   const uint32_t rounded = magnitude + 0xFFFu + ((magnitude >> 13) & 1u);
-  return static_cast<uint16_t>(sign | ((rounded - 0x38000000u) >> 13));
+  const uint32_t normal = (rounded - 0x38000000u) >> 13;
+  // Adding 0.5 leaves the rounded mantissa in the low bits of the sum.
+  const uint32_t subnormal = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3F000000u;
+  uint32_t out = magnitude < 0x38800000u ? subnormal : normal;
+  out = magnitude >= 0x47800000u ? 0x7C00u : out;
+  out = magnitude > 0x7F800000u ? (0x7E00u | ((magnitude >> 13) & 0x3FFu)) : out;
+  return static_cast<uint16_t>(sign | out);
 }
 
 inline float bfloat16_to_float(uint16_t bits) {

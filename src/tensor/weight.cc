@@ -211,10 +211,10 @@ Weight Weight::cast(DType to) const {
   auto out = std::make_shared<Elementwise>();
   out->children = {node_};
   out->what = "cast";
-  out->apply = [from, to](const std::vector<std::vector<std::byte>>& in, uint64_t amount, std::byte* bytes) {
-    if (to == DType::f32) return to_floats(in[0].data(), from, amount, reinterpret_cast<float*>(bytes));
+  out->apply = [from, to](std::span<const std::byte* const> in, uint64_t amount, std::byte* bytes) {
+    if (to == DType::f32) return to_floats(in[0], from, amount, reinterpret_cast<float*>(bytes));
     std::vector<float> floats(amount);
-    to_floats(in[0].data(), from, amount, floats.data());
+    to_floats(in[0], from, amount, floats.data());
     from_floats(floats, to, bytes);
   };
   set_shape(*out, to, dims());
@@ -230,11 +230,10 @@ Weight Weight::add(const Weight& other) const {
   auto out = std::make_shared<Elementwise>();
   out->children = {node_, other.node_};
   out->what = "add";
-  out->apply = [type = dtype()](const std::vector<std::vector<std::byte>>& in, uint64_t amount,
-                                std::byte* bytes) {
+  out->apply = [type = dtype()](std::span<const std::byte* const> in, uint64_t amount, std::byte* bytes) {
     std::vector<float> a(amount), b(amount);
-    to_floats(in[0].data(), type, amount, a.data());
-    to_floats(in[1].data(), type, amount, b.data());
+    to_floats(in[0], type, amount, a.data());
+    to_floats(in[1], type, amount, b.data());
     for (uint64_t i = 0; i < amount; ++i) a[i] += b[i];
     from_floats(a, type, bytes);
   };
@@ -249,10 +248,10 @@ Weight Weight::scale(float factor) const {
   auto out = std::make_shared<Elementwise>();
   out->children = {node_};
   out->what = fmt::format("scale{:a}", factor);
-  out->apply = [type = dtype(), factor](const std::vector<std::vector<std::byte>>& in, uint64_t amount,
+  out->apply = [type = dtype(), factor](std::span<const std::byte* const> in, uint64_t amount,
                                         std::byte* bytes) {
     std::vector<float> a(amount);
-    to_floats(in[0].data(), type, amount, a.data());
+    to_floats(in[0], type, amount, a.data());
     for (float& value : a) value *= factor;
     from_floats(a, type, bytes);
   };

@@ -99,19 +99,32 @@ NodePtr Concatenated::transposed(std::span<const int64_t> perm) const {
   return out;
 }
 
+// Children are read by many whole rows at once, as a transposed matrix is slow to read in less; what is made
+// of them goes through the first-level cache.
 void Elementwise::read(uint64_t first, uint64_t amount, std::byte* out) const {
-  constexpr uint64_t kTile = 16384;
+  constexpr uint64_t kPiece = uint64_t{1} << 20, kTile = uint64_t{1} << 14;
+  const uint64_t columns = dims.empty() ? 1 : static_cast<uint64_t>(dims.back());
+  constexpr uint64_t kLines = 32;  // Rows of a transposed matrix that a cache line of its source has.
+  const uint64_t most = std::max<uint64_t>(1, kPiece / std::max<uint64_t>(1, columns));
+  const uint64_t rows = most < kLines ? most : most / kLines * kLines;
   std::vector<std::vector<std::byte>> in(children.size());
+  std::vector<const std::byte*> at(children.size());
   while (amount > 0) {
-    const uint64_t tile = std::min(amount, kTile);
+    const uint64_t to_row = first % columns == 0 ? rows * columns : columns - first % columns;
+    const uint64_t piece = std::min({amount, to_row, 2 * kPiece});
     for (size_t i = 0; i < children.size(); ++i) {
-      in[i].resize(*byte_size(children[i]->dtype, tile));
-      children[i]->read(first, tile, in[i].data());
+      in[i].resize(*byte_size(children[i]->dtype, piece));
+      children[i]->read(first, piece, in[i].data());
     }
-    apply(in, tile, out);
-    out += *byte_size(dtype, tile);
-    first += tile;
-    amount -= tile;
+    for (uint64_t done = 0; done < piece; done += kTile) {
+      const uint64_t tile = std::min(kTile, piece - done);
+      for (size_t i = 0; i < children.size(); ++i)
+        at[i] = in[i].data() + *byte_size(children[i]->dtype, done);
+      apply(at, tile, out);
+      out += *byte_size(dtype, tile);
+    }
+    first += piece;
+    amount -= piece;
   }
 }
 

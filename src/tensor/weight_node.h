@@ -103,7 +103,7 @@ struct Concatenated final : Node {
 struct Elementwise final : Node {
   std::vector<NodePtr> children;
   std::string what;  // For key().
-  std::function<void(const std::vector<std::vector<std::byte>>& in, uint64_t amount, std::byte* out)> apply;
+  std::function<void(std::span<const std::byte* const> in, uint64_t amount, std::byte* out)> apply;
 
   void read(uint64_t first, uint64_t amount, std::byte* out) const override;
   [[nodiscard]] std::string key() const override;
