@@ -54,8 +54,10 @@ Integers IntegerTensors::right_side(Value* value, const Integers& input, Factor 
 
 Integers IntegerTensors::weight(const Value& value, const Integers& input, const Factor& how) {
   const auto& options = model_.options;
-  const bool symmetric = options.weights_symmetric || (how.axis && how.one_zero_point);
-  Quantization with = quantization_of(value, {options.weights, symmetric, options.reduce_range}, how.axis);
+  const bool fixed = how.axis && how.one_zero_point;
+  const DType dtype = fixed ? DType::i8 : options.weights;
+  const bool symmetric = options.weights_symmetric || fixed;
+  Quantization with = quantization_of(value, {dtype, symmetric, options.reduce_range}, how.axis);
   const bool centred =
       std::all_of(with.zero_point.begin(), with.zero_point.end(), [](int64_t zero) { return zero == 0; });
   if (how.bias != nullptr && options.weights == DType::i8 && centred)
@@ -64,7 +66,7 @@ Integers IntegerTensors::weight(const Value& value, const Integers& input, const
   for (const Integers& known : made) {
     if (known.with.scale == with.scale && known.tensor.axis == how.axis) return known;
   }
-  made.push_back({add_quantized_weight(graph_, value, with, options.weights, how.axis), with, &value});
+  made.push_back({add_quantized_weight(graph_, value, with, dtype, how.axis), with, &value});
   return made.back();
 }
 

@@ -38,7 +38,7 @@ class IntegerTensors {
     std::optional<size_t> axis;       ///< Of its channels.
     const ir::Value* bias = nullptr;  ///< Of the sums, which must have room for it.
     float beta = 1.0f;                ///< Times which the bias counts.
-    bool one_zero_point = false;      ///< For all channels.
+    bool one_zero_point = false;      ///< For all channels, which are i8 then.
   };
   /// The right side of a product with `input`: a constant in the format of weights, or an activation.
   Integers right_side(ir::Value* value, const Integers& input, Factor how);

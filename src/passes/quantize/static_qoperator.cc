@@ -126,7 +126,6 @@ class QOperatorWriter {
 
   const char* matmul(Node& node) {
     Value *a = node.inputs[0], *b = node.inputs[1];
-    if (a->is_weight() && b->is_weight()) return "both sides are constant";
     if (!tensors_.can(a) || !tensors_.can(b) || !tensors_.can_give(node.outputs[0])) return kNoRange;
     const Integers left = tensors_.integers(a);
     std::optional<size_t> axis;
