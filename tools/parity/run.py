@@ -3,7 +3,7 @@
 
     pip install -r tools/oracle/requirements.txt
     python tools/parity/run.py build/ferry                  everything (a few minutes)
-    python tools/parity/run.py build/ferry minilm example   some parts: minilm example goldens generation opsets genai
+    python tools/parity/run.py build/ferry minilm example   some parts: minilm example goldens generation opsets genai quantization
     python tools/parity/run.py build/ferry opsets --opsets 13-18 --quick
 
 One line for each check; the exit code is 1 if one failed. PARITY_TRACE=1 shows tracebacks.
@@ -18,7 +18,7 @@ import warnings
 import common
 from common import Ferry, Table
 
-PARTS = ["minilm", "example", "goldens", "generation", "opsets", "genai"]
+PARTS = ["minilm", "example", "goldens", "generation", "opsets", "genai", "quantization"]
 
 
 def opset_range(text: str) -> range:
@@ -52,6 +52,7 @@ def main() -> int:
     import check_goldens
     import check_minilm
     import check_opsets
+    import check_quantization
 
     common.only = arguments.only
     table, ferry = Table(), Ferry(str(pathlib.Path(arguments.ferry).resolve()))
@@ -71,6 +72,8 @@ def main() -> int:
             check_opsets.check(ferry, table, scratch, arguments.opsets, arguments.quick)
         if "genai" in parts:
             check_genai.check(ferry, table, scratch)
+        if "quantization" in parts:
+            check_quantization.check(ferry, table, scratch)
     return table.close()
 
 
