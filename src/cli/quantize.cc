@@ -49,7 +49,8 @@ struct Flags {
   AutoQuantizationConfig::Options options;
 };
 
-// The preset or the file that was asked for: exactly one.
+// The preset or the file that was asked for: exactly one. Optimum wants one for static quantization, too;
+// here it is avx512_vnni (u8 activations, s8 weights) unless one is named.
 QuantizationConfig chosen_config(const Flags& flags, ORTQuantizer::SaveOptions& saving) {
   std::string preset;
   size_t asked = flags.config.empty() ? 0 : 1;
@@ -58,6 +59,7 @@ QuantizationConfig chosen_config(const Flags& flags, ORTQuantizer::SaveOptions& 
     preset = kPresets[i].name;
     ++asked;
   }
+  if (asked == 0 && flags.options.is_static) return AutoQuantizationConfig::avx512_vnni(flags.options);
   if (asked != 1) {
     throw Error(ErrorCode::usage,
                 "one of the arguments --arm64 --avx2 --avx512 --avx512_vnni --ppc64le --tensorrt "
@@ -203,7 +205,8 @@ namespace {
 void add_static_flags(CLI::App& app, Flags& flags) {
   const char* group = "Static quantization";
   CalibrationFlags& calibration = flags.calibration;
-  app.add_flag("--static", flags.options.is_static, "Activations have scales found on data beforehand")
+  app.add_flag("--static", flags.options.is_static,
+               "Activations have scales found on data beforehand; as --avx512_vnni unless one is named")
       ->group(group);
   app.add_option("--calibration", calibration.data, "The data: a .jsonl file, one sample a line")
       ->group(group);
