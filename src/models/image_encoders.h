@@ -15,7 +15,7 @@ namespace mobilenet_v2 { nn::Architecture arch(); }
 namespace resnet { nn::Architecture arch(); }
 namespace segformer { nn::Architecture arch(); }
 namespace siglip { nn::Architecture arch(); }
-namespace swin { nn::Architecture arch(); }
+namespace swin { nn::Architecture arch(); nn::Architecture donut_arch(); }
 namespace vit { nn::Architecture arch(); }
 namespace yolos { nn::Architecture arch(); }
 // clang-format on

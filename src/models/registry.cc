@@ -64,6 +64,7 @@ Registry Registry::builtin() {
   registry.add(segformer::arch());
   registry.add(siglip::arch());
   registry.add(swin::arch());
+  registry.add(swin::donut_arch());
   registry.add(t5::arch());
   registry.add(trocr::arch());
   registry.add(unispeech::arch());

@@ -60,6 +60,7 @@ struct SwinConfig {
   std::string hidden_act = "gelu";
   float layer_norm_eps = 1e-5f;
   int64_t encoder_stride = 32;
+  bool final_norm = true;
   int64_t num_labels = 2;
 
   [[nodiscard]] int64_t width(size_t stage) const { return embed_dim << stage; }
@@ -268,7 +269,7 @@ struct SwinModel : Module<SwinConfig> {
       x = merge_patches(place / "downsample", c.width(i), grid, x);
       grid = {op::div(op::add(grid.height, 1.0), 2.0), op::div(op::add(grid.width, 1.0), 2.0)};
     }
-    return {LayerNorm(at("layernorm"), c.last_width(), c.layer_norm_eps)(x), grid};
+    return {c.final_norm ? LayerNorm(at("layernorm"), c.last_width(), c.layer_norm_eps)(x) : x, grid};
   }
   Outputs operator()(const Inputs& in) const { return {{"last_hidden_state", hidden(in).first}}; }
 
@@ -306,20 +307,37 @@ struct SwinForMaskedImageModeling : OverBody<SwinModel> {
   }
 };
 
-}  // namespace
+// Donut's: the same without a norm at the end. Source: models/donut/modeling_donut_swin.py.
+struct DonutSwinConfig : SwinConfig {
+  explicit DonutSwinConfig(ConfigReader& r) : SwinConfig(r) { final_norm = false; }
+};
 
-Architecture arch() {
-  return ArchBuilder<SwinConfig>("swin")
-      .prefix(SwinModel::base_model_prefix)
-      .may_be_unused({"classifier", "decoder", "swin.embeddings.mask_token"})
-      .inputs([](const SwinConfig& c) {
+template <typename Config>
+ArchBuilder<Config> body_arch(const std::string& model_type, const std::string& prefix,
+                              const std::string& hf_class) {
+  ArchBuilder<Config> builder(model_type);
+  builder.prefix(prefix)
+      .may_be_unused({"classifier", "decoder", prefix + ".embeddings.mask_token"})
+      .encodes(
+          encoder_side<SwinModel, Config>("pixel_values", [](const Config& c) { return c.last_width(); }))
+      .inputs([](const Config& c) {
         return std::vector{
             image_input({.num_channels = c.num_channels, .size = c.image_size, .least = c.least_image()})};
       })
-      .encodes(encoder_side<SwinModel>("pixel_values", [](const SwinConfig& c) { return c.last_width(); }))
-      .body<SwinModel>("feature-extraction", "SwinModel")
+      .template body<SwinModel>("feature-extraction", hf_class);
+  return builder;
+}
+
+}  // namespace
+
+Architecture arch() {
+  return body_arch<SwinConfig>("swin", SwinModel::base_model_prefix, "SwinModel")
       .task<SwinForImageClassification>("image-classification", "SwinForImageClassification")
       .task<SwinForMaskedImageModeling>("masked-im", "SwinForMaskedImageModeling");
+}
+
+Architecture donut_arch() {
+  return body_arch<DonutSwinConfig>("donut-swin", "donut", "DonutSwinModel");
 }
 
 }  // namespace ferry::models::swin

@@ -27,11 +27,12 @@ BART = VOCABULARY | dict(d_model=24, decoder_layers=2, decoder_attention_heads=3
                          decoder_start_token_id=EOS)  # fmt: skip
 VIT = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=21, image_size=12, patch_size=4,
            layer_norm_eps=1e-3)  # fmt: skip
+SWIN = dict(image_size=16, patch_size=2, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4, layer_norm_eps=1e-3)
 ENCODERS = {
     "albert": BERT | dict(hidden_size=16, num_attention_heads=2, embedding_size=11),
     "distilbert": VOCABULARY | dict(dim=16, n_heads=2, n_layers=1, hidden_dim=21, max_position_embeddings=40),
     "vit": VIT, "deit": VIT, "beit": VIT | dict(use_relative_position_bias=True), "dinov2": VIT,
-    "swin": dict(image_size=16, patch_size=2, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4, layer_norm_eps=1e-3),
+    "swin": SWIN, "donut-swin": SWIN | dict(image_size=[16, 24]),
 }  # fmt: skip
 DECODERS = {
     "gpt2": VOCABULARY | dict(n_embd=24, n_layer=2, n_head=3, n_positions=40),
@@ -81,6 +82,7 @@ def all_cases() -> list[Case]:
         case(TEXT, True, "marian", "electra", "marian", encoder=one | {"embedding_size": 10}, decoder={"decoder_layers": 1}),
         case(IMAGE, True, "gpt2", "vit", "gpt2", "as nlpconnect/vit-gpt2-image-captioning", edit_weights=old_checkpoint),
         case(IMAGE, True, "mbart", "swin", "mbart", "swin with mbart, scaled", decoder={"scale_embedding": True, "decoder_layers": 1}),
+        case(IMAGE, True, "donut", "donut-swin", "mbart", "as naver-clova-ix/donut-base", decoder={"scale_embedding": True, "decoder_layers": 1}),
         case(IMAGE, False, "bert", "beit", "bert", "relative positions in the encoder"),
         case(IMAGE, False, "roberta", "deit", "roberta", decoder=one),
         case(IMAGE, True, "dinov2", "dinov2", "trocr", decoder={"decoder_layers": 1}),
@@ -117,7 +119,8 @@ class CompositeReference(Reference):
     def encoder_inputs(self, run: int, batch: int, length: int) -> dict[str, torch.Tensor]:
         if self.case.model_type == IMAGE:
             size = self.config.encoder.image_size
-            return {"pixel_values": normal((batch, 3, size, size), self.seed(run), "pixels")}
+            size = size if isinstance(size, list) else (size, size)
+            return {"pixel_values": normal((batch, 3, *size), self.seed(run), "pixels")}
         mask = text_mask(batch, length)
         ids = torch.randint(3, 43, (batch, length), generator=seq2seq.generator(self.seed(run), "ids"))
         return {"input_ids": ids.masked_fill(mask == 0, PAD), "attention_mask": mask}

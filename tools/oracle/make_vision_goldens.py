@@ -79,7 +79,7 @@ SIZES |= {
     "resnet": dict(embedding_size=6, hidden_sizes=[12, 16, 20], depths=[2, 1, 2]),
     "convnext": dict(num_stages=3, hidden_sizes=[6, 10, 14], depths=[1, 2, 1], layer_norm_eps=1e-3, image_size=32),
 }
-SIZES["swin"] = dict(embed_dim=12, depths=[2, 3], num_heads=[2, 3], window_size=3, patch_size=2, image_size=16,
+SIZES["swin"] = SIZES["donut-swin"] = dict(embed_dim=12, depths=[2, 3], num_heads=[2, 3], window_size=3, patch_size=2, image_size=16,
                      mlp_ratio=2.5, encoder_stride=4, layer_norm_eps=1e-3)  # fmt: skip
 RESNET = dict(model_type="resnet", embedding_size=6, hidden_sizes=[8, 12, 16], depths=[1, 1, 1],
               out_features=["stage3"])  # fmt: skip
@@ -117,12 +117,13 @@ RUNS = {
     "siglip": [(1, 12, 12, 3, 7), (3, 12, 12, 2, 16)],
     "yolos": [(1, 12, 20), (2, 21, 14)],
     "swin": [(1, 16, 16), (2, 15, 21)],
+    "donut-swin": [(1, 16, 16), (2, 15, 21)],
     "segformer": [(1, 33, 40), (2, 24, 19)],
     "vit": [(1, 12, 12), (3, 12, 12)],
     "resnet": [(1, 33, 40), (2, 24, 19)],
     "convnext": [(1, 33, 40), (2, 24, 19)],
 }
-EAGER_ONLY = {"mobilenet_v2", "detr", "table-transformer", "swin", "resnet", "convnext", "segformer"}  # transformers has no other attention for them, or they have none
+EAGER_ONLY = {"mobilenet_v2", "detr", "table-transformer", "swin", "donut-swin", "resnet", "convnext", "segformer"}  # transformers has no other attention for them, or they have none
 
 
 @dataclasses.dataclass
@@ -246,7 +247,7 @@ def segformer_cases() -> list[Case]:
 def swin_cases() -> list[Case]:
     body = "swin-feature-extraction"
     square = [(1, 16, 16), (2, 21, 21)]
-    return cases_of("swin", ENCODER) + [
+    return cases_of("swin", ENCODER) + cases_of("donut-swin", ["feature-extraction"]) + [
         VisionCase("swin-masked-im", "swin with the decoder of patches", runs=square),
         VisionCase(f"{body}-from-head", "a head's checkpoint exported without the head",
                    weights="swin-image-classification", head="image-classification"),
