@@ -4,7 +4,9 @@
 #include <atomic>
 #include <memory>
 
+#include "base/error.h"
 #include "base/parallel.h"
+#include "base/text.h"
 
 namespace ferry::onnx {
 namespace {
@@ -42,8 +44,8 @@ uint64_t tile_elements(const Weight& weight) {
 std::vector<Tile> tiles_of(const std::vector<Placement>& placements) {
   std::vector<Tile> tiles;
   for (const Placement& placement : placements) {
-    const uint64_t count = placement.weight->count();
-    const uint64_t step = tile_elements(*placement.weight);
+    const uint64_t count = placement.value->weight->count();
+    const uint64_t step = tile_elements(*placement.value->weight);
     for (uint64_t first = 0; first < count; first += step)
       tiles.push_back({&placement, first, std::min(step, count - first)});
   }
@@ -51,12 +53,13 @@ std::vector<Tile> tiles_of(const std::vector<Placement>& placements) {
 }
 
 void write_tile(const Tile& tile, std::vector<std::byte>& buffer) {
-  const Weight& weight = *tile.placement->weight;
+  const Weight& weight = *tile.placement->value->weight;
   const uint64_t begin = bytes_of(weight, tile.first);
   const uint64_t length = *byte_size(weight.dtype(), tile.count);
   const uint64_t offset = tile.placement->offset + begin;
   buffer.resize(std::max(buffer.size(), length));
-  weight.read(tile.first, tile.count, buffer.data());
+  with_context(printable(tile.placement->value->name, 200),
+               [&] { weight.read(tile.first, tile.count, buffer.data()); });
   tile.placement->file->write(std::span(buffer).first(length), offset);
 }
 
@@ -66,7 +69,7 @@ void write_weights(const std::vector<Placement>& placements, size_t threads, con
                    std::string_view progress) {
   const std::vector<Tile> tiles = tiles_of(placements);
   uint64_t total = 0;
-  for (const Placement& placement : placements) total += placement.weight->size_bytes();
+  for (const Placement& placement : placements) total += placement.value->weight->size_bytes();
   if (threads == 0) threads = default_threads();
   threads = std::max<size_t>(1, std::min(threads, tiles.size()));
   std::atomic<size_t> next{0};
@@ -80,7 +83,7 @@ void write_weights(const std::vector<Placement>& placements, size_t threads, con
         try {
           for (size_t i = next++; i < tiles.size() && !failed; i = next++) {
             write_tile(tiles[i], buffer);
-            const uint64_t length = *byte_size(tiles[i].placement->weight->dtype(), tiles[i].count);
+            const uint64_t length = *byte_size(tiles[i].placement->value->weight->dtype(), tiles[i].count);
             if (log != nullptr) log->progress(progress, done += length, total);
           }
         } catch (...) {

@@ -156,14 +156,15 @@ class Framing {
 
   std::string& text() { return text_; }
 
-  void payload(const Weight& weight, std::vector<Placement>& placements) {
+  void payload(const ir::Value& value, std::vector<Placement>& placements) {
     constexpr uint64_t kSmall = 16384;
+    const Weight& weight = *value.weight;
     if (weight.size_bytes() <= kSmall) {
-      const auto bytes = weight.bytes();
+      const auto bytes = with_context(printable(value.name, 200), [&] { return weight.bytes(); });
       text_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     } else {
       flush();
-      placements.push_back({&weight, &file_, offset_});
+      placements.push_back({&value, &file_, offset_});
       offset_ += weight.size_bytes();
     }
     if (text_.size() > (1u << 20)) flush();
@@ -248,12 +249,12 @@ std::vector<Placement> write_frame(const ModelText& text, uint64_t graph,
   for (const Initializer& initializer : initializers) {
     append_field(framing.text(), kInitializerTag, initializer.message_bytes());
     framing.text() += initializer.header;
-    const Weight& weight = *initializer.value->weight;
+    const ir::Value& value = *initializer.value;
     if (initializer.place == Initializer::Place::embedded) {
-      append_field(framing.text(), kRawDataTag, weight.size_bytes());
-      framing.payload(weight, placements);
+      append_field(framing.text(), kRawDataTag, value.weight->size_bytes());
+      framing.payload(value, placements);
     } else if (initializer.place == Initializer::Place::external && initializer.is_new) {
-      placements.push_back({&weight, external, initializer.offset});
+      placements.push_back({&value, external, initializer.offset});
     }
   }
   framing.text() += text.graph_tail;

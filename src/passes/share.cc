@@ -7,6 +7,9 @@
 #include <string>
 #include <unordered_map>
 
+#include "base/error.h"
+#include "base/text.h"
+
 namespace ferry::passes {
 
 std::string content_key(const Weight& weight) {
@@ -24,7 +27,8 @@ size_t share_weights(ir::Graph& graph) {
   std::unordered_map<std::string, ir::Value*> known;
   size_t merged = 0;
   for (ir::Value* value : graph.used_weights()) {
-    const auto [first, added] = known.emplace(content_key(*value->weight), value);
+    auto key = with_context(printable(value->name, 200), [&] { return content_key(*value->weight); });
+    const auto [first, added] = known.emplace(std::move(key), value);
     if (added) continue;
     graph.replace_uses(value, first->second);
     ++merged;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -133,6 +134,45 @@ TEST_F(GenaiFolder, RefusesOtherTasksAndValuesOfAnotherKind) {
   write("generation_config.json", {{"temperature", true}});
   EXPECT_NE(refusal().find("generation_config.json: \"temperature\" is true, not a number"),
             std::string::npos);
+}
+
+// Overwrites the first element of a tensor.
+void write_nan(const fs::path& safetensors, const std::string& tensor) {
+  std::fstream file(safetensors, std::ios::in | std::ios::out | std::ios::binary);
+  uint64_t length = 0;
+  file.read(reinterpret_cast<char*>(&length), sizeof length);
+  std::string header(length, ' ');
+  file.read(header.data(), static_cast<std::streamsize>(length));
+  const auto offset = Json::parse(header).at(tensor).at("data_offsets").at(0).get<uint64_t>();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  file.seekp(static_cast<std::streamoff>(sizeof length + length + offset));
+  file.write(reinterpret_cast<const char*>(&nan), sizeof nan);
+}
+
+TEST_F(GenaiFolder, AWeightThatIsNoNumberIsNamed) {
+  take("llama-text-generation-with-past");
+  write_nan(in_ / "model.safetensors", "model.layers.1.mlp.down_proj.weight");
+  const auto refused = [&](const std::string& quantize) -> std::string {
+    MainExportOptions options;
+    options.model = in_.string();
+    options.output = out_;
+    options.quantization.method = quantize;
+    try {
+      main_export(options);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_NE(
+      refused("").find("model.onnx: the results are no numbers, as a weight holds infinite numbers or NaN: "
+                       "model.layers.1.mlp.down_proj.weight"),
+      std::string::npos)
+      << refused("");
+  for (const char* method : {"int4", "int8"})
+    EXPECT_NE(refused(method).find("model.layers.1.mlp.down_proj.weight"), std::string::npos)
+        << refused(method);
+  EXPECT_FALSE(fs::exists(out_ / "model.onnx"));
 }
 
 }  // namespace
