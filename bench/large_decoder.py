@@ -2,7 +2,7 @@
 """A Llama of 1.1B parameters: export against `cp`, and greedy decoding of ferry, Optimum and ONNX Runtime GenAI, batch 1,
 2 threads. Rows of a Markdown table; every run is a process of its own, and the sides take turns.
 
-    FERRY_ORACLE_VENV=... FERRY_GENAI_VENV=... python bench/large_decoder.py WORK_FOLDER [RUNS] [TOKENS]
+    FERRY_ORACLE_VENV=... FERRY_GENAI_VENV=... python bench/large_decoder.py WORK_FOLDER [RUNS] [TOKENS] [exports,decoding,cache]
 
 WORK_FOLDER takes about 20 GB. In it, `optimum` (optimum-cli's export of `source`) and `builder` (the folder that
 `python -m onnxruntime_genai.models.builder -i source -o builder -p int4 -e cpu` writes) are compared with if they are there.
@@ -23,6 +23,7 @@ GENAI = os.environ.get("FERRY_GENAI_VENV", str(ROOT / ".deps" / "genai-venv")) +
 EXPORTS = {
     "fp32": [],
     "int4": ["--optimize", "O2", "--quantize", "int4", "--head-bits", "4", "--genai-config"],
+    "int4-128": ["--optimize", "O2", "--quantize", "int4", "--head-bits", "4", "--block-size", "128", "--genai-config"],
 }
 
 OPTIMUM = """
@@ -128,6 +129,28 @@ def exports(work: pathlib.Path, runs: int) -> None:
         shutil.rmtree(folder)
 
 
+def shared_cache(work: pathlib.Path, runs: int) -> None:
+    """A long past in one buffer, and in two that change places: the same graph without the word that allows it."""
+    import onnx
+
+    apart = work / "int4-apart"
+    apart.mkdir(exist_ok=True)
+    for file in (work / "int4").iterdir():
+        if file.name != "model.onnx" and not (apart / file.name).exists():
+            os.link(file, apart / file.name)
+    model = onnx.load(work / "int4" / "model.onnx", load_external_data=False)
+    kept = [entry for entry in model.metadata_props if entry.key != "ferry.past_present_share_buffer"]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    (apart / "model.onnx").write_bytes(model.SerializeToString())
+    rates = {"int4": [], "int4-apart": []}
+    for _ in range(runs):
+        for name in rates:
+            rates[name].append(decoded("ferry", work / name, 48, 1500)[0])
+    ours, theirs = (statistics.median(rates[name]) for name in rates)
+    row("int4 after 1,500 tokens: one buffer for past and present / two", "", f"{ours / theirs:.2f} ({rates})")
+
+
 def main() -> None:
     work = pathlib.Path(sys.argv[1])
     runs, tokens = (int(sys.argv[i]) if len(sys.argv) > i else default for i, default in ((2, 5), (3, 32)))
@@ -135,21 +158,28 @@ def main() -> None:
     if not source.exists():
         shape = "llama 2048 22 32 4 5632 32000 bf16 random".split()
         subprocess.run([ORACLE, str(ROOT / "bench" / "make_decoder.py"), str(source), *shape], check=True)
-    exports(work, runs)
+    parts = sys.argv[4].split(",") if len(sys.argv) > 4 else ["exports", "decoding", "cache"]
+    if "exports" in parts:
+        exports(work, runs)
     for name, flags in EXPORTS.items():
         if not (work / name).exists():
             subprocess.run([str(FERRY), "export", "onnx", "-q", "--no-validation", "-m", str(source), *flags, str(work / name)], check=True)
+    if "cache" in parts:
+        shared_cache(work, runs)
+    if "decoding" not in parts:
+        return
     sides = [(side, name) for side, name in (
-        ("ferry", "fp32"), ("Optimum", "fp32"), ("Optimum", "optimum"), ("ferry", "int4"), ("GenAI", "int4"),
+        ("ferry", "fp32"), ("Optimum", "fp32"), ("Optimum", "optimum"), ("ferry", "int4"), ("ferry", "int4-128"), ("GenAI", "int4"),
         ("GenAI", "builder")) if (work / name).exists()]  # fmt: skip
     results = {side: [] for side in sides}
-    for _ in range(runs):
-        for side in sides:
+    for i in range(runs):
+        for side in sides if i % 2 == 0 else sides[::-1]:
             results[side].append(decoded(side[0], work / side[1], tokens, 8))
     print("\n| who, folder | tokens/s | loading | resident | anonymous |\n|---|---|---|---|---|")
     for (side, name), measured in results.items():
         rate, loading, resident, anonymous = (statistics.median(column) for column in zip(*measured))
-        print(f"| {side}, {name} | {rate:.1f} | {loading:.2f} s | {resident:.0f} MB | {anonymous:.0f} MB |", flush=True)
+        rates = " ".join(f"{run[0]:.1f}" for run in measured)
+        print(f"| {side}, {name} | {rate:.1f} ({rates}) | {loading:.2f} s | {resident:.0f} MB | {anonymous:.0f} MB |", flush=True)
 
 
 if __name__ == "__main__":
