@@ -102,8 +102,10 @@ struct Exporter {
     for (const auto& warning : checkpoint.warnings) log.warning(warning);
   }
 
+  // One graph for both decoders takes texts and caches of any size: with fixed sizes they stay apart.
   [[nodiscard]] bool merges() const {
-    return options.post_process && architecture->find_task(report.task)->merges_decoders;
+    return options.post_process && options.dynamic_axes &&
+           architecture->find_task(report.task)->merges_decoders;
   }
 
   // Logs what nothing used of the checkpoint, for the first of several variants.

@@ -26,8 +26,9 @@ struct GPT2Config {
     r.read("add_cross_attention", add_cross_attention);
     // The same products in another order and precision; the summary is the double head's; n_ctx repeats
     // n_positions.
-    for (const char* key : {"reorder_and_upcast_attn", "n_ctx", "summary_type", "summary_use_proj",
-                            "summary_activation", "summary_proj_to_labels", "summary_first_dropout"})
+    for (const char* key :
+         {"is_decoder", "reorder_and_upcast_attn", "n_ctx", "summary_type", "summary_use_proj",
+          "summary_activation", "summary_proj_to_labels", "summary_first_dropout"})
       r.ignore(key);
     num_labels = r.num_labels();
     if (hidden_size % num_attention_heads != 0) r.fail("n_embd", "a multiple of n_head");

@@ -26,13 +26,14 @@ Decoding::Decoding(const Inputs& in, Cache cache)
   const ir::NameScope named(input_ids_.graph(), kMaskScope);
   const bool both = cache == Cache::tokens_and_encoder;
   const Tensor past = in.find(both ? "past_key_values.0.decoder.key" : "past_key_values.0.key");
+  has_past_ = static_cast<bool>(past);
   past_length_ = past ? op::size_of(past, 2) : zero(input_ids_);
 }
 
 Tensor Decoding::total_length() const {
   if (attention_mask_) return op::size_of(attention_mask_, 1);
   const Tensor now = op::size_of(input_ids_, 1);
-  return past_length_.is_weight() ? now : past_length_ + now;
+  return has_past_ ? past_length_ + now : now;
 }
 
 const Tensor& Decoding::position_ids() {

@@ -85,6 +85,7 @@ class Decoding {
 
   Inputs in_;
   Cache cache_;
+  bool has_past_ = false;
   Tensor input_ids_, attention_mask_, past_length_, position_ids_, additive_, encoder_mask_;
   std::map<MaskOptions, Tensor> masks_;  // Layers share them.
   Outputs present_;

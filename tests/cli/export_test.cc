@@ -154,11 +154,53 @@ TEST(Export, AnEncoderWithADecoderIsSeveralFilesOrOne) {
   EXPECT_LT(size_of_folder(folder / "shared"), size_of_folder(folder / "plain"));
   EXPECT_EQ(exported("apart", {"--no-post-process"}),
             (Names{"decoder_model.onnx", "decoder_with_past_model.onnx", "encoder_model.onnx"}));
+  EXPECT_EQ(exported("fixed", {"--no-dynamic-axes"}),
+            (Names{"decoder_model.onnx", "decoder_with_past_model.onnx", "encoder_model.onnx"}));
   EXPECT_EQ(exported("one", {"--monolith"}), Names{"model.onnx"});
   const Ran both = run_ferry({"export", "onnx", "--model", model, "--monolith", "--task",
                               "text2text-generation-with-past", (folder / "both").string()});
   EXPECT_EQ(both.code, 2);
   EXPECT_THAT(both.err, HasSubstr("not compatible with the --monolith argument"));
+}
+
+// A composite's sides are those that the registry has; what it has not is refused by name.
+TEST(Export, CompositesOfUnknownSidesAreRefused) {
+  const TemporaryFolder folder;
+  const fs::path model = folder / "model";
+  fs::create_directories(model);
+  const fs::path known = golden("encoder-decoder-text2text-generation");
+  fs::copy_file(known / "model.safetensors", model / "model.safetensors");
+  const auto refusal = [&](const std::string& path, const Json& value, std::vector<std::string> flags = {}) {
+    Json config = parsed(read_file(known / "config.json"));
+    if (!path.empty()) config[Json::json_pointer(path)] = value;
+    std::ofstream(model / "config.json") << config.dump();
+    std::vector<std::string> command = {"export", "onnx", "-m", model.string(), (folder / "out").string()};
+    command.insert(command.end(), flags.begin(), flags.end());
+    const Ran ran = run_ferry(command);
+    EXPECT_NE(ran.code, 0) << path;
+    EXPECT_FALSE(fs::exists(folder / "out/encoder_model.onnx"));
+    return ran.err;
+  };
+  EXPECT_THAT(
+      refusal("/encoder/model_type", "llama"),
+      HasSubstr("encoders of type \"llama\" are not built in a model of type encoder-decoder\nhint: these "
+                "are: albert, bert, "));
+  EXPECT_THAT(
+      refusal("/decoder/model_type", "t5"),
+      HasSubstr("decoders of type \"t5\" are not built in a model of type encoder-decoder\nhint: these "
+                "are: bart, bert, "));
+  EXPECT_THAT(refusal("/encoder", 5), HasSubstr("\"encoder\" is 5, expected "));
+  EXPECT_THAT(
+      refusal("/decoder/add_cross_attention", false),
+      HasSubstr("the decoder attends to no encoder: its configuration says no to add_cross_attention"));
+  EXPECT_THAT(
+      refusal("/decoder/cross_attention_hidden_size", 16),
+      HasSubstr("\"cross_attention_hidden_size\" of the decoder is 16, its keys are made of states of 24, "
+                "the encoder's have 16"));
+  EXPECT_THAT(refusal("/tie_encoder_decoder", true), HasSubstr("decoder.bert.embeddings"));
+  EXPECT_THAT(refusal("", {}, {"--task", "text2text-generation-with-past"}),
+              HasSubstr("no text2text-generation-with-past of this model: its decoder does not need past key "
+                        "values\nhint: --task text2text-generation\n"));
 }
 
 TEST(Export, RunsAsOptimumCli) {
