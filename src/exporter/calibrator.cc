@@ -23,7 +23,11 @@ const Log& log_of(const ORTQuantizer::FitOptions& options) {
 }
 
 fs::path working_folder(const ORTQuantizer::FitOptions& options) {
-  return options.working_folder.empty() ? fs::temp_directory_path() : options.working_folder;
+  if (!options.working_folder.empty()) return options.working_folder;
+  std::error_code error;
+  fs::path out = fs::temp_directory_path(error);
+  if (error) throw Error(ErrorCode::io, "there is no folder for temporary files: " + error.message());
+  return out;
 }
 
 passes::RangeOptions range_options(const CalibrationConfig& config, bool symmetric) {
@@ -96,6 +100,7 @@ void Calibrator::write_with_results(ir::Graph& graph, const Log& log) {
     }
   }
   onnx::WriteOptions writing;
+  writing.weights = onnx::WriteOptions::Weights::external;  // ONNX Runtime maps them.
   writing.sync = false;
   writing.log = &log;
   writing.progress = "Preparing calibration";

@@ -109,12 +109,13 @@ QuantizationConfig AutoQuantizationConfig::named(const std::string& preset, cons
 
 void CalibrationConfig::check() const {
   const auto refuse = [](const std::string& what) { throw Error(ErrorCode::usage, what); };
-  constexpr int64_t kMostBins = 1 << 16;
+  // Time grows with their square by entropy.
+  const int64_t most_bins = method == CalibrationMethod::Entropy ? 1 << 14 : 1 << 20;
   const bool counts = method != CalibrationMethod::MinMax;
   if (!(averaging_constant >= 0 && averaging_constant <= 1))
     refuse(fmt::format("Invalid averaging constant value ({}) should be within [0, 1]", averaging_constant));
-  if (counts && (num_bins < 1 || num_bins > kMostBins))
-    refuse(fmt::format("Invalid value num_bins ({}) should be >= 1 and <= {}", num_bins, kMostBins));
+  if (counts && (num_bins < 1 || num_bins > most_bins))
+    refuse(fmt::format("Invalid value num_bins ({}) should be >= 1 and <= {}", num_bins, most_bins));
   if (method == CalibrationMethod::Entropy && (num_quantized_bins < 1 || num_quantized_bins > num_bins)) {
     refuse(fmt::format("Invalid value num_quantized_bins ({}) should be >= 1 and <= num_bins ({})",
                        num_quantized_bins, num_bins));

@@ -151,6 +151,7 @@ CASES = {
     "qop_u8s8": {"format": "qoperator"},
     "qop_u8s8_per_channel": {"format": "qoperator", "per_channel": True},
     "qop_u8u8": {"format": "qoperator", "weights": "u8"},
+    "qop_u8u8_per_channel": {"format": "qoperator", "weights": "u8", "per_channel": True},
     "qop_s8s8": {"format": "qoperator", "activations": "s8"},
     "qop_s8s8_symmetric": {"format": "qoperator", "activations": "s8", "activations_symmetric": True,
                            "per_channel": True, "reduce_range": True},
@@ -163,7 +164,7 @@ SOME = {
     "encoder": ["qdq_u8s8_all", "qdq_u8s8_per_channel", "qdq_tensorrt", "qdq_u8u8_asymmetric", "qdq_excluded",
                 "qop_u8s8", "qop_u8s8_per_channel", "qop_u8u8"],
     "image": ["qdq_u8s8", "qdq_s8s8_per_channel", "qdq_symmetric_activations", "qdq_tensorrt", "qdq_chosen",
-              "qop_u8s8", "qop_u8s8_per_channel", "qop_s8s8_symmetric", "qop_u8u8_asymmetric", "qop_excluded"],
+              "qop_u8s8", "qop_u8s8_per_channel", "qop_s8s8_symmetric", "qop_u8u8_asymmetric", "qop_u8u8_per_channel", "qop_excluded"],
 }
 
 
