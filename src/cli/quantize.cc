@@ -32,12 +32,18 @@ constexpr std::array kPresets = {Preset{"arm64", "Quantization for the ARM64 arc
 
 // What calibration takes, as given.
 struct CalibrationFlags {
-  std::string data, method = "minmax", onnxruntime;
+  std::string data, method, onnxruntime;
   std::optional<int64_t> num_bins, num_quantized_bins;
   std::optional<double> percentile, averaging_constant;
   bool moving_average = false;
   size_t samples = 0;
   uint64_t max_length = 512;
+
+  /// Whether anything is given that only calibration looks at.
+  [[nodiscard]] bool any() const {
+    return !data.empty() || !method.empty() || num_bins || num_quantized_bins || percentile ||
+           averaging_constant || moving_average || samples > 0;
+  }
 };
 
 struct Flags {
@@ -48,6 +54,18 @@ struct Flags {
   CalibrationFlags calibration;
   AutoQuantizationConfig::Options options;
 };
+
+// A file says all of it: what flags say beside it would be lost.
+void check_no_options(const Flags& flags, const QuantizationConfig& config) {
+  const auto& options = flags.options;
+  const bool any = options.per_channel || options.reduce_range || !options.nodes_to_quantize.empty() ||
+                   !options.nodes_to_exclude.empty() || !options.operators_to_quantize.empty() ||
+                   (options.is_static && !config.is_static);
+  if (!any) return;
+  throw Error(ErrorCode::usage,
+              "-c/--config goes without --static, --per_channel, --reduce_range, --operators_to_quantize, "
+              "--nodes_to_quantize and --nodes_to_exclude: the file says all of it");
+}
 
 // The preset or the file that was asked for: exactly one. Optimum wants one for static quantization, too;
 // here it is avx512_vnni (u8 activations, s8 weights) unless one is named.
@@ -68,7 +86,9 @@ QuantizationConfig chosen_config(const Flags& flags, ORTQuantizer::SaveOptions& 
   if (preset.empty()) {
     const auto read = exporter::read_ort_config(flags.config);
     saving.use_external_data_format = read.use_external_data_format;
-    return exporter::quantization_config_from(read.quantization);
+    const QuantizationConfig config = exporter::quantization_config_from(read.quantization);
+    check_no_options(flags, config);
+    return config;
   }
   return AutoQuantizationConfig::named(preset, flags.options);
 }
@@ -76,12 +96,13 @@ QuantizationConfig chosen_config(const Flags& flags, ORTQuantizer::SaveOptions& 
 // Errors: Error{usage} for options of another method.
 CalibrationConfig calibration_config(const CalibrationFlags& flags) {
   CalibrationConfig out;
-  out.method = exporter::calibration_method(flags.method);
+  const std::string method = flags.method.empty() ? "minmax" : flags.method;
+  out.method = exporter::calibration_method(method);
   if (out.method == CalibrationMethod::Percentile)
     out.num_bins = AutoCalibrationConfig::percentiles().num_bins;
   const auto belongs = [&](bool given, const char* flag, std::initializer_list<CalibrationMethod> methods) {
     if (!given || std::find(methods.begin(), methods.end(), out.method) != methods.end()) return;
-    throw Error(ErrorCode::usage, fmt::format("{} does not belong to --method {}", flag, flags.method));
+    throw Error(ErrorCode::usage, fmt::format("{} does not belong to --method {}", flag, method));
   };
   using enum CalibrationMethod;
   belongs(flags.num_bins.has_value(), "--num_bins", {Entropy, Percentile});
@@ -119,8 +140,8 @@ void check_static_flags(const Flags& flags, const QuantizationConfig& config) {
                 "static quantization needs data to calibrate with: --calibration data.jsonl")
         .with_hint("the presets but tensorrt quantize dynamically without --static");
   }
-  if (!config.is_static && (has_data || flags.qoperator))
-    throw Error(ErrorCode::usage, "--calibration and --qoperator belong to --static");
+  if (!config.is_static && (flags.calibration.any() || flags.qoperator))
+    throw Error(ErrorCode::usage, "--calibration, its options and --qoperator belong to --static");
   if (config.is_static && flags.all_matmuls)
     throw Error(ErrorCode::usage, "--all_matmuls belongs to dynamic quantization: static takes all");
 }
@@ -210,7 +231,8 @@ void add_static_flags(CLI::App& app, Flags& flags) {
       ->group(group);
   app.add_option("--calibration", calibration.data, "The data: a .jsonl file, one sample a line")
       ->group(group);
-  app.add_option("--method", calibration.method, "How ranges are found: minmax, entropy, percentile")
+  app.add_option("--method", calibration.method,
+                 "How ranges are found: minmax (unless told otherwise), entropy, percentile")
       ->group(group);
   app.add_option("--num_calibration_samples", calibration.samples, "Lines that are read (0: all)")
       ->group(group);

@@ -61,6 +61,8 @@ TEST(Usage, MistakesExit2AndSayWhatIsNearest) {
       {{"onnxruntime", "quantize", "--onnx_model", "x", "-o", "y", "--avx2", "--static"},
        "--calibration data"},
       {{"onnxruntime", "quantize", "--onnx_model", "x", "-o", "y", "--tensorrt"}, "--calibration data"},
+      {{"onnxruntime", "quantize", "--onnx_model", "x", "-o", "y", "--avx2", "--method", "minmax"},
+       "--static"},
       {{"onnxruntime", "quantize", "--onnx_model", "x", "-o", "y", "--avx2", "--calibration", "z"},
        "--static"},
       {{"onnxruntime", "quantize", "--onnx_model", "x", "-o", "y", "--tensorrt", "--calibration", "z",
