@@ -68,7 +68,7 @@ struct MainExportOptions {
   std::optional<double> atol;  ///< Absolute tolerance of the validation; nothing: 1e-4 in fp32.
   std::string framework;       ///< "pt" or "tf": whose weights where both are there. "": PyTorch first.
   std::string variant;         ///< "fp16" asks for model.fp16.safetensors. "" or "default": none.
-  std::string library;         ///< "transformers" or "sentence_transformers". "": inferred.
+  std::string library;         ///< "transformers", "sentence_transformers" or "timm". "": inferred.
   std::string subfolder;
   std::filesystem::path adapter;  ///< A LoRA adapter to merge into the weights.
   bool dynamic_axes = true;

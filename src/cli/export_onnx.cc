@@ -175,8 +175,8 @@ void refuse_what_is_not_built(const ExportFlags& flags) {
       not_built_yet("--variant " + flags.variant, "no architecture of this version has it");
     }
   }
-  if (flags.options.library == "diffusers" || flags.options.library == "timm") {
-    not_built_yet("--library-name " + flags.options.library, "transformers and sentence_transformers work");
+  if (flags.options.library == "diffusers") {
+    not_built_yet("--library-name diffusers", "transformers, sentence_transformers and timm work");
   }
 }
 

@@ -18,6 +18,9 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
+// Optimum's name for all that timm has.
+constexpr const char* kTimmModelType = "default-timm-config";
+
 bool looks_like_a_path(const std::string& model) {
   return starts_with(model, "/") || starts_with(model, "./") || starts_with(model, "../") ||
          ends_with(model, "/") || std::count(model.begin(), model.end(), '/') > 1;
@@ -88,10 +91,11 @@ bool is_sentence_transformers(const fs::path& folder) {
 
 std::string infer_library(const fs::path& root, const MainExportOptions& options) {
   if (!options.library.empty()) {
-    if (options.library != "transformers" && options.library != "sentence_transformers") {
+    if (options.library != "transformers" && options.library != "sentence_transformers" &&
+        options.library != "timm") {
       throw Error(ErrorCode::unsupported,
                   fmt::format("the library \"{}\" is not supported", printable(options.library)))
-          .with_hint("supported: transformers, sentence_transformers");
+          .with_hint("supported: transformers, sentence_transformers, timm");
     }
     return options.library;
   }
@@ -171,9 +175,11 @@ bool is_available(const ModelSource& source, const nn::Architecture& architectur
 }
 
 std::string task_of_class(const ModelSource& source, const nn::Architecture& architecture, bool past) {
+  const bool has_body = architecture.find_task("feature-extraction") != nullptr;
+  const std::string other = has_body ? "feature-extraction" : architecture.tasks.front().task;
   const auto names = source.config->find("architectures");
   if (names == source.config->end() || !names->is_array() || names->empty() || !names->front().is_string())
-    return "feature-extraction";
+    return other;
   const std::string wanted = pytorch_class(names->front().get<std::string>());
   for (const auto& entry : architecture.tasks) {
     if (entry.hf_class != wanted) continue;
@@ -181,7 +187,7 @@ std::string task_of_class(const ModelSource& source, const nn::Architecture& arc
     return past && with_past != nullptr && is_available(source, architecture, *with_past) ? with_past->task
                                                                                           : entry.task;
   }
-  return "feature-extraction";
+  return other;
 }
 
 }  // namespace
@@ -208,6 +214,9 @@ ModelSource open_source(const MainExportOptions& options, const Log& log) {
   if (source.library == "sentence_transformers") read_modules(source);
   Json config = read_config(source.folder);
   source.model_type = string_of(config, "model_type", source.folder / "config.json");
+  const bool of_timm = config.contains("pretrained_cfg") || config.contains("architecture");
+  if (options.library.empty() && source.model_type.empty() && of_timm) source.library = "timm";
+  if (source.library == "timm") source.model_type = kTimmModelType;
   if (source.model_type.empty()) {
     throw Error(ErrorCode::invalid_config, fmt::format("{}: \"model_type\" is missing",
                                                        printable((source.folder / "config.json").string())))

@@ -18,7 +18,7 @@ struct ModelSource {
       root;  ///< Of the model: `folder`, or above it for a subfolder or a sentence-transformers module.
   std::shared_ptr<const nlohmann::ordered_json> config;
   std::string model_type;
-  std::string library;  ///< "transformers", "sentence_transformers"
+  std::string library;  ///< "transformers", "sentence_transformers", "timm"
   std::vector<models::SentenceModule>
       modules;  ///< Of a sentence-transformers folder, after the transformer itself.
 };

@@ -60,6 +60,8 @@ std::string exported_config(const ModelSource& source, DType dtype,
   config.erase("torch_dtype");
   config["dtype"] = hf_name(dtype);
   if (source.library == "sentence_transformers") config["export_model_type"] = "transformer";
+  if (source.library == "timm" && config.contains("architecture"))
+    config["export_model_type"] = config.at("architecture");
   for (const auto& file : external) config["transformers.js_config"]["use_external_data_format"][file] = 1;
   return config.dump(2, ' ', false) + "\n";
 }

@@ -16,6 +16,7 @@ namespace resnet { nn::Architecture arch(); }
 namespace segformer { nn::Architecture arch(); }
 namespace siglip { nn::Architecture arch(); }
 namespace swin { nn::Architecture arch(); nn::Architecture donut_arch(); }
+namespace timm { nn::Architecture arch(); }
 namespace vit { nn::Architecture arch(); }
 namespace yolos { nn::Architecture arch(); }
 // clang-format on

@@ -66,6 +66,7 @@ Registry Registry::builtin() {
   registry.add(swin::arch());
   registry.add(swin::donut_arch());
   registry.add(t5::arch());
+  registry.add(timm::arch());
   registry.add(trocr::arch());
   registry.add(unispeech::arch());
   registry.add(unispeech_sat::arch());

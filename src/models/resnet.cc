@@ -196,31 +196,51 @@ const std::vector<TimmResNet>& timm_resnets() {
   return table;
 }
 
-Backbone timm_backbone(ConfigReader& r, const std::string& name, bool dilation, int64_t num_channels) {
-  const std::string model = name.substr(0, name.find('.'));  // "resnet50.a1_in1k" says which weights.
-  const auto found = std::find_if(timm_resnets().begin(), timm_resnets().end(),
-                                  [&](const TimmResNet& known) { return known.name == model; });
-  if (found == timm_resnets().end()) r.fail("backbone", "one of timm's resnet18, 26, 34, 50, 101 or 152");
-  ResNetConfig c;
+}  // namespace
+
+bool read_timm_resnet(std::string_view name, ConfigReader* arguments, ResNetConfig& c) {
+  const auto found = std::find_if(timm_resnets().begin(), timm_resnets().end(), [&](const TimmResNet& known) {
+    return known.name == name.substr(0, name.find('.'));
+  });
+  if (found == timm_resnets().end()) return false;
   c.timm_names = true;
   c.layer_type = found->bottleneck ? "bottleneck" : "basic";
   c.depths = found->depths;
+  std::vector<int64_t> channels = {64, 128, 256, 512};
+  if (arguments != nullptr) {
+    arguments->read("output_stride", c.output_stride);
+    if (c.output_stride != 32 && c.output_stride != 16 && c.output_stride != 8)
+      arguments->fail("output_stride", "8, 16 or 32");
+    arguments->read("in_chans", c.num_channels);
+    read_sizes(*arguments, "layers", c.depths, 4);
+    read_sizes(*arguments, "channels", channels, 4);
+  }
+  c.hidden_sizes = channels;
+  for (int64_t& width : c.hidden_sizes) width *= found->bottleneck ? 4 : 1;
+  return true;
+}
+
+std::vector<std::string> timm_resnet_names() {
+  std::vector<std::string> out;
+  for (const TimmResNet& known : timm_resnets()) out.emplace_back(known.name);
+  return out;
+}
+
+namespace {
+
+Backbone timm_backbone(ConfigReader& r, const std::string& name, bool dilation, int64_t num_channels) {
+  auto kwargs = r.object("backbone_kwargs");
+  ResNetConfig c;
   c.num_channels = num_channels;
   c.output_stride = dilation ? 16 : 32;
-  std::vector<int64_t> channels = {64, 128, 256, 512}, indices = {1, 2, 3, 4};
-  if (auto kwargs = r.object("backbone_kwargs")) {
-    kwargs->read("output_stride", c.output_stride);
-    if (c.output_stride != 32 && c.output_stride != 16 && c.output_stride != 8)
-      kwargs->fail("output_stride", "8, 16 or 32");
-    kwargs->read("in_chans", c.num_channels);
-    read_sizes(*kwargs, "layers", c.depths, 4);
-    read_sizes(*kwargs, "channels", channels, 4);
+  if (!read_timm_resnet(name, kwargs ? &*kwargs : nullptr, c))
+    r.fail("backbone", "one of timm's " + join(timm_resnet_names()));
+  std::vector<int64_t> indices = {1, 2, 3, 4};
+  if (kwargs) {
     read_sizes(*kwargs, "out_indices", indices);
     if (const auto unknown = kwargs->unknown_keys(); !unknown.empty())
       kwargs->fail(unknown[0], "no such argument: it is not implemented");
   }
-  c.hidden_sizes = channels;
-  for (int64_t& width : c.hidden_sizes) width *= found->bottleneck ? 4 : 1;
   Backbone out{c, {}};
   for (const int64_t index : indices) {
     if (index > 4) r.fail("backbone_kwargs", "out_indices from 1 to 4");

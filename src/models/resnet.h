@@ -1,6 +1,7 @@
 #pragma once
 // ResNet's body, which detectors share.
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "nn/image.h"
@@ -26,6 +27,12 @@ struct ResNetConfig {
   /// The most that an image shrinks; stages that would shrink it further dilate instead (timm). 0: any.
   int64_t output_stride = 0;
 };
+
+/// Makes `config` timm's ResNet of that name ("resnet50.a1_in1k": what follows the point says which weights),
+/// with the arguments of its constructor where there are any. False if timm has no such, or it is not known.
+bool read_timm_resnet(std::string_view name, nn::ConfigReader* arguments, ResNetConfig& config);
+/// Those that are known.
+std::vector<std::string> timm_resnet_names();
 
 /// The configuration of a backbone and the feature maps that are its result, indices of feature_maps().
 struct Backbone {

@@ -55,7 +55,7 @@ TEST(Usage, MistakesExit2AndSayWhatIsNearest) {
       {{"export", "onnx", "-m", "x", "y", "--device", "cuda"}, "not built yet"},
       {{"export", "onnx", "-m", "x", "y", "--variant", "split"}, "not built yet"},
       {{"export", "onnx", "-m", "x", "y", "--model-kwargs", "{}"}, "not built yet"},
-      {{"export", "onnx", "-m", "x", "y", "--library-name", "timm"}, "not built yet"},
+      {{"export", "onnx", "-m", "x", "y", "--library-name", "diffusers"}, "not built yet"},
       {{"export", "tflite", "-m", "x", "--quantize", "int8", "y"}, "not built yet"},
       {{"onnxruntime", "optimize", "-O2"}, "--onnx_model is missing"},
       {{"onnxruntime", "quantize", "--onnx_model", "x", "-o", "y", "--avx2", "--static"},

@@ -131,6 +131,7 @@ class VisionCase(Case):
     runs: list = None
     gain: dict = dataclasses.field(default_factory=dict)
     timm: dict | None = None  # arguments that make timm's model of the backbone
+    zoo: tuple | None = None  # timm's name of the model itself, and its arguments
 
     def __post_init__(self):
         if self.runs is None:
@@ -321,6 +322,48 @@ def rename_as_timm(case: Case) -> None:
     make_goldens.write_json(case.folder / "config.json", config)
 
 
+VIT_IN_TIMM = [
+    (r"vit\.embeddings\.cls_token", "cls_token"), (r"vit\.embeddings\.position_embeddings", "pos_embed"),
+    (r"vit\.embeddings\.patch_embeddings\.projection", "patch_embed.proj"), (r"vit\.encoder\.layer", "blocks"),
+    (r"attention\.output\.dense", "attn.proj"), (r"intermediate\.dense", "mlp.fc1"), (r"output\.dense", "mlp.fc2"),
+    (r"layernorm_before", "norm1"), (r"layernorm_after", "norm2"), (r"vit\.layernorm", "norm"), (r"^classifier", "head"),
+]  # fmt: skip
+RESNET_IN_TIMM = [*TIMM_NAMES, (r"^resnet\.", ""), (r"^classifier\.1", "fc")]
+
+
+def told_as_timm(case: Case) -> None:
+    """A whole model of timm's, which computes what transformers' does."""
+    weights, renamed = load_file(case.folder / "model.safetensors"), {}
+    of_vit = case.model_type == "vit"
+    for name, value in weights.items():
+        for pattern, name_in_timm in VIT_IN_TIMM if of_vit else RESNET_IN_TIMM:
+            name = re.sub(pattern, name_in_timm, name)
+        renamed[name] = value
+    for name in [n for n in renamed if ".attention.attention.query." in n]:
+        parts = [renamed.pop(name.replace("query", part)) for part in ("query", "key", "value")]
+        renamed[name.replace("attention.attention.query", "attn.qkv")] = torch.cat(parts)
+    save_file(renamed, case.folder / "model.safetensors", metadata={"format": "pt"})
+    architecture, arguments = case.zoo
+    pretrained = {"input_size": [3, 12, 12] if of_vit else [3, 40, 40], "classifier": "head" if of_vit else "fc", "num_classes": 3, "tag": "a1_in1k"}
+    make_goldens.write_json(case.folder / "config.json", {
+        "architecture": architecture, "num_classes": 3, "num_features": 36, "global_pool": "token" if of_vit else "avg",
+        "model_args": arguments, "pretrained_cfg": pretrained})
+    told = json.loads((case.folder / "case.json").read_text())
+    make_goldens.write_json(case.folder / "case.json", told | {"model_type": "default-timm-config", "library": "timm"})
+
+
+def timm_cases() -> list[Case]:
+    small = {"embedding_size": 64, "hidden_sizes": [8, 12, 16, 20], "depths": [2, 1, 1, 1], "num_labels": 3}
+    return [
+        VisionCase("vit-image-classification-timm", "a ViT of timm's", {"layer_norm_eps": 1e-6, "num_labels": 3},
+                   zoo=("vit_tiny_patch16_224", {"img_size": 12, "patch_size": 4, "embed_dim": 36, "depth": 2, "num_heads": 3, "mlp_ratio": 41 / 36})),
+        VisionCase("resnet-image-classification-timm", "a ResNet of timm's", small,
+                   zoo=("resnet50.a1_in1k", {"layers": [2, 1, 1, 1], "channels": [2, 3, 4, 5]})),
+        VisionCase("resnet-image-classification-timm-basic", "a ResNet of timm's with basic layers", dict(small, layer_type="basic"),
+                   zoo=("resnet18", {"layers": [2, 1, 1, 1], "channels": [8, 12, 16, 20]})),
+    ]  # fmt: skip
+
+
 def relatives_cases() -> list[Case]:
     def variant(name, what, model_type, **config):
         return VisionCase(f"{model_type}-{name}", what, config)
@@ -348,7 +391,7 @@ def relatives_cases() -> list[Case]:
 
 
 def all_cases() -> list[Case]:
-    cases = relatives_cases() + detr_cases() + swin_cases() + vit_cases() + resnet_cases() + convnext_cases() + clip_cases() + segformer_cases()
+    cases = timm_cases() + relatives_cases() + detr_cases() + swin_cases() + vit_cases() + resnet_cases() + convnext_cases() + clip_cases() + segformer_cases()
     names = [case.name for case in cases]
     assert len(names) == len(set(names)), "two cases with one name"
     return cases
@@ -425,6 +468,8 @@ def make(case: Case) -> None:
     make_goldens.make(case)
     if case.timm:
         rename_as_timm(case)
+    if case.zoo:
+        told_as_timm(case)
 
 
 def main() -> int:
