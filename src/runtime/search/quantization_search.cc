@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/temporary_files.h"
 #include "base/text.h"
+#include "exporter/calibrator.h"
 #include "exporter/quantize_graph.h"
 #include "runtime/model_impl.h"
 #include "runtime/search/loss.h"
@@ -56,14 +57,28 @@ std::vector<Group> grouped(const std::vector<passes::QuantizedNode>& quantized, 
   return out;
 }
 
+// One way to quantize, by its configuration.
+ir::Graph read_for(const QuantizationConfig&, const fs::path& model) {
+  return exporter::read_to_quantize(model, Log());
+}
+passes::QuantizationResult apply(const QuantizationConfig& config, ir::Graph& graph,
+                                 const TensorRanges& ranges) {
+  return exporter::quantize_graph(graph, config, ranges);
+}
+
+struct Trial {
+  passes::QuantizationResult result;
+  ort::Session session;
+};
+
+template <typename Config>
 class Search {
  public:
-  Search(const MaxLoss& limit, const fs::path& folder, const QuantizationConfig& config,
-         const ORTQuantizer::SaveOptions& options, const Calibration* calibration)
+  Search(const MaxLoss& limit, const fs::path& folder, const Config& config,
+         const ORTQuantizer::SaveOptions& options)
       : limit_(limit),
         config_(config),
         options_(options),
-        calibration_(calibration),
         log_(options.log != nullptr ? *options.log : Log{}),
         metric_(runtime::loss_metric(limit.metric)),
         quantizer_(ORTQuantizer::from_pretrained(folder, limit.load.file_name)),
@@ -73,10 +88,8 @@ class Search {
 
   SearchedQuantization run(const fs::path& save_dir) {
     {
-      StagingFolder scratch(save_dir);
-      calibrate(scratch.path());
-      trials_.emplace(runtime_, quantizer_.model(), scratch.path(), session_options_,
-                      options_.calibration_tensors_range);
+      const StagingFolder scratch(save_dir);
+      scratch_ = scratch.path();
       choose();
     }
     write(save_dir);
@@ -94,23 +107,19 @@ class Search {
     return {session, model.config, std::move(samples), metric_};
   }
 
-  void calibrate(const fs::path& folder) {
-    if (!config_.is_static || !options_.calibration_tensors_range.empty()) return;
-    if (calibration_ == nullptr)
-      throw Error(ErrorCode::usage, "static quantization needs ranges, or data to calibrate with");
-    options_.calibration_tensors_range =
-        exporter::calibrated_ranges(quantizer_.model(), config_, *calibration_, folder, options_.log);
+  [[nodiscard]] Trial tried(const Config& config) {
+    ++out_.trials;
+    ir::Graph graph = read_for(config, quantizer_.model());
+    auto result = apply(config, graph, options_.calibration_tensors_range);
+    return {std::move(result),
+            runtime::open_changed(runtime_, quantizer_.model(), graph, scratch_, session_options_)};
   }
 
-  double measured(const QuantizationConfig& config) {
-    ++out_.trials;
-    return meter_.loss(trials_->make(config).session);
-  }
+  double measured(const Config& config) { return meter_.loss(tried(config).session); }
 
   // Sets the nodes to keep, if it takes any.
   void choose() {
-    const auto full = trials_->make(config_);
-    ++out_.trials;
+    const Trial full = tried(config_);
     if (full.result.quantized.empty())
       throw Error(ErrorCode::usage, "the model has nothing that these options quantize");
     out_.full_loss = meter_.loss(full.session);
@@ -125,7 +134,7 @@ class Search {
 
   void measure_alone(std::vector<Group>& groups) {
     for (size_t i = 0; i < groups.size(); ++i) {
-      QuantizationConfig alone = config_;
+      Config alone = config_;
       alone.nodes_to_quantize.clear();
       for (const auto& node : groups[i].nodes) alone.nodes_to_quantize.push_back(node.name);
       groups[i].candidate.loss = measured(alone);
@@ -170,9 +179,8 @@ class Search {
     }
   }
 
-  [[nodiscard]] QuantizationConfig with_kept(const std::vector<Group>& groups,
-                                             const std::vector<bool>& kept) const {
-    QuantizationConfig out = config_;
+  [[nodiscard]] Config with_kept(const std::vector<Group>& groups, const std::vector<bool>& kept) const {
+    Config out = config_;
     for (size_t i = 0; i < groups.size(); ++i) {
       if (!kept[i]) continue;
       for (const auto& node : groups[i].nodes) out.nodes_to_exclude.push_back(node.name);
@@ -194,16 +202,15 @@ class Search {
   }
 
   const MaxLoss& limit_;
-  QuantizationConfig config_;
+  Config config_;
   ORTQuantizer::SaveOptions options_;
-  const Calibration* calibration_;
   Log log_;
   runtime::LossMetric metric_;
   ORTQuantizer quantizer_;
   ort::Runtime runtime_;
   ort::SessionOptions session_options_;
   runtime::LossMeter meter_;
-  std::optional<runtime::Trials> trials_;
+  fs::path scratch_;
   SearchedQuantization out_;
 };
 
@@ -215,7 +222,15 @@ SearchedQuantization quantize_within(const MaxLoss& limit, const fs::path& folde
                                      const Calibration* calibration) {
   check(limit, folder, save_dir);
   config.check();
-  return Search(limit, folder, config, options, calibration).run(save_dir);
+  ORTQuantizer::SaveOptions saving = options;
+  if (config.is_static && saving.calibration_tensors_range.empty()) {
+    if (calibration == nullptr)
+      throw Error(ErrorCode::usage, "static quantization needs ranges, or data to calibrate with");
+    const auto model = ORTQuantizer::from_pretrained(folder, limit.load.file_name).model();
+    saving.calibration_tensors_range =
+        exporter::calibrated_ranges(model, config, *calibration, {}, options.log);
+  }
+  return Search(limit, folder, config, saving).run(save_dir);
 }
 
 }  // namespace ferry

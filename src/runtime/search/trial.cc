@@ -1,16 +1,16 @@
 #include "runtime/search/trial.h"
 
+#include <map>
+
 #include "base/file.h"
-#include "exporter/calibrator.h"
-#include "exporter/model_files.h"
 #include "onnx/writer.h"
 
 namespace ferry::runtime {
 namespace {
 namespace fs = std::filesystem;
 
-// Beyond, what was changed might not fit one file.
-constexpr uint64_t kMostInPlace = uint64_t{4} << 30;
+// Beyond, what was changed does not fit one file.
+constexpr uint64_t kMostEmbedded = 1'800'000'000;
 // ONNX Runtime wants shapes and other small numbers in the model itself.
 constexpr uint64_t kSmall = 1024;
 
@@ -25,6 +25,16 @@ std::map<fs::path, std::string> files_beside(const fs::path& model, const ir::Gr
   return out;
 }
 
+// Bytes of the weights that no file of `files` holds.
+uint64_t changed_bytes(const ir::Graph& graph, const std::map<fs::path, std::string>& files) {
+  uint64_t out = 0;
+  for (const ir::Value* value : graph.used_weights()) {
+    const auto range = value->weight->file_range();
+    if (!range || files.count(range->file) == 0) out += value->weight->size_bytes();
+  }
+  return out;
+}
+
 void embed_small_weights(const ir::Graph& graph) {
   for (ir::Value* value : graph.used_weights()) {
     const Weight& weight = *value->weight;
@@ -33,42 +43,37 @@ void embed_small_weights(const ir::Graph& graph) {
   }
 }
 
+// Removes what was written.
+struct Written {
+  onnx::WritePaths paths;
+  ~Written() {
+    std::error_code ignored;
+    fs::remove(paths.model, ignored);
+    fs::remove(paths.external, ignored);
+  }
+};
+
 }  // namespace
 
-Trials::Trials(const ort::Runtime& runtime, fs::path model, fs::path folder, ort::SessionOptions options,
-               TensorRanges ranges)
-    : runtime_(runtime),
-      model_(std::move(model)),
-      folder_(std::move(folder)),
-      options_(std::move(options)),
-      ranges_(std::move(ranges)) {}
-
-Trial Trials::make(const QuantizationConfig& config) const {
-  ir::Graph graph = exporter::read_to_quantize(model_, Log());
-  const bool in_place = exporter::stored_bytes(model_, graph) <= kMostInPlace;
-  auto result = exporter::quantize_graph(graph, config, ranges_);
+ort::Session open_changed(const ort::Runtime& runtime, const fs::path& model, ir::Graph& graph,
+                          const fs::path& folder, const ort::SessionOptions& options) {
+  const Written written{{folder / "trial.onnx", folder / "trial.onnx_data"}};
   onnx::WriteOptions writing;
   writing.sync = false;
-  const onnx::WritePaths paths{folder_ / "trial.onnx", folder_ / "trial.onnx_data"};
-  writing.external_name = paths.external.filename().string();
-  ort::SessionOptions options = options_;
-  if (in_place) {
-    embed_small_weights(graph);
-    writing.weights = onnx::WriteOptions::Weights::in_place;
-    writing.locations = files_beside(model_, graph);
-    options.config["session.model_external_initializers_file_folder_path"] =
-        fs::absolute(model_).parent_path().string();
+  writing.external_name = written.paths.external.filename().string();
+  const auto files = files_beside(model, graph);
+  if (changed_bytes(graph, files) > kMostEmbedded) {
+    onnx::write_model(graph, written.paths, writing);
+    return {runtime, written.paths.model, options};
   }
-  const auto written = onnx::write_model(graph, paths, writing);
-  std::optional<ort::Session> session;
-  if (in_place) {
-    const auto file = MappedFile::open(paths.model);
-    session.emplace(runtime_, file->bytes(), options);
-  } else {
-    session.emplace(runtime_, paths.model, options);
-  }
-  for (const auto& file : written.files) fs::remove(file);
-  return {std::move(result), std::move(*session)};
+  embed_small_weights(graph);
+  writing.weights = onnx::WriteOptions::Weights::in_place;
+  writing.locations = files;
+  onnx::write_model(graph, written.paths, writing);
+  ort::SessionOptions beside = options;
+  beside.config["session.model_external_initializers_file_folder_path"] =
+      fs::absolute(model).parent_path().string();
+  return {runtime, MappedFile::open(written.paths.model)->bytes(), beside};
 }
 
 }  // namespace ferry::runtime

@@ -2,31 +2,14 @@
 // Models that are made to be measured.
 #include <filesystem>
 
-#include "exporter/quantize_graph.h"
-#include "ferry/quantization.h"
+#include "ir/graph.h"
 #include "ort/session.h"
 
 namespace ferry::runtime {
 
-struct Trial {
-  passes::QuantizationResult result;
-  ort::Session session;
-};
-
-/// Quantizes copies of one model. Only what a copy changed is written: the rest is read where it lies.
-class Trials {
- public:
-  /// `folder` is for the copies, each of which is gone when its session is open.
-  Trials(const ort::Runtime& runtime, std::filesystem::path model, std::filesystem::path folder,
-         ort::SessionOptions options, TensorRanges ranges);
-
-  [[nodiscard]] Trial make(const QuantizationConfig& config) const;
-
- private:
-  ort::Runtime runtime_;
-  std::filesystem::path model_, folder_;
-  ort::SessionOptions options_;
-  TensorRanges ranges_;
-};
+/// A session of `graph`, which `model` was read into and changed since. Only what was changed is written,
+/// into `folder`, and is gone when this returns: the rest is read where it lies.
+ort::Session open_changed(const ort::Runtime& runtime, const std::filesystem::path& model, ir::Graph& graph,
+                          const std::filesystem::path& folder, const ort::SessionOptions& options);
 
 }  // namespace ferry::runtime
