@@ -74,6 +74,14 @@ std::shared_ptr<const MappedFile> MappedFile::map(const File& file, const std::f
   return mapped;
 }
 
+void MappedFile::drop_pages(uint64_t offset, uint64_t length) const {
+  if (offset >= size_ || length == 0) return;
+  const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  const uint64_t begin = offset / page * page;
+  const uint64_t end = offset + std::min(length, size_ - offset);
+  ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);  // Advice: errors do no harm.
+}
+
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }

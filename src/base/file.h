@@ -51,6 +51,8 @@ class MappedFile {
   [[nodiscard]] std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] uint64_t size() const { return size_; }
+  /// Gives the memory of pages that were read back; they are read again when they are touched again.
+  void drop_pages(uint64_t offset, uint64_t length) const;
 
  private:
   MappedFile() = default;

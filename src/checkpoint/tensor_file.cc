@@ -16,6 +16,7 @@ class FileSource final : public ByteSource {
   explicit FileSource(std::shared_ptr<const MappedFile> mapped) : mapped_(std::move(mapped)) {}
   [[nodiscard]] std::span<const std::byte> bytes() const override { return mapped_->bytes(); }
   [[nodiscard]] std::filesystem::path file() const override { return mapped_->path(); }
+  void drop_pages(uint64_t offset, uint64_t length) const override { mapped_->drop_pages(offset, length); }
 
  private:
   std::shared_ptr<const MappedFile> mapped_;

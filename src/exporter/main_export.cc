@@ -248,16 +248,22 @@ struct Exporter {
       part.file = variant.file(part.file);
       if (variant.half) passes::clamp_numbers(part.graph);
     }
-    for (size_t i = references.size(); validates() && i < parts.size(); ++i) {
-      references.push_back(
-          exporter::run_reference(parts[i].graph, parts[i].inputs, example_shapes(), options.dynamic_axes));
-    }
-    references.resize(parts.size());
     for (size_t i = 0; i < parts.size(); ++i) {
+      if (i == references.size()) references.push_back(reference_of(parts[i]));
       optimize(parts[i], variant);
       write(parts[i], variant, references[i], place);
+      const bool is_merged = merges() && i + 2 >= parts.size();
+      if (is_last(variant) && !is_merged) references[i].clear();
     }
     if (merges()) export_merged(parts, variant, references, place);
+  }
+
+  // No variant after it needs what the reference computed: caches of examples are large.
+  [[nodiscard]] bool is_last(const Variant& variant) const { return &variant == &variants.back(); }
+
+  [[nodiscard]] std::vector<ReferenceRun> reference_of(const BuiltPart& part) const {
+    if (!validates()) return {};
+    return exporter::run_reference(part.graph, part.inputs, example_shapes(), options.dynamic_axes);
   }
 
   // Makes of a definition's graph the file's.
@@ -279,14 +285,18 @@ struct Exporter {
   }
 
   void export_merged(std::vector<BuiltPart>& parts, const Variant& variant,
-                     const std::vector<std::vector<ReferenceRun>>& references, Place& place) {
+                     std::vector<std::vector<ReferenceRun>>& references, Place& place) {
+    const auto take = [&](std::vector<ReferenceRun>& runs) {
+      return is_last(variant) ? std::exchange(runs, {}) : runs;
+    };
+    auto with_past = take(references.back()), decoder = take(references[references.size() - 2]);
     const auto decoder_inputs = parts[parts.size() - 2].inputs;
     const auto with_past_inputs = parts.back().inputs;
     BuiltPart merged = exporter::merge_last_two(parts);
     merged.file = variant.file(merged.file);
     write(merged, variant,
-          exporter::merged_runs(references[references.size() - 2], references.back(), decoder_inputs,
-                                with_past_inputs, merged.graph),
+          exporter::merged_runs(std::move(decoder), std::move(with_past), decoder_inputs, with_past_inputs,
+                                merged.graph),
           place);
   }
 

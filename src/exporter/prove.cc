@@ -6,9 +6,23 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "exporter/export_quantization.h"
+#include "onnx/refer_to_weights.h"
 
 namespace ferry::exporter {
 namespace {
+
+// The file as it was written, its weights mapped and not copied.
+ort::Session mapped_session(const ort::Runtime& runtime, const WrittenModel& model,
+                            ort::SessionOptions& options) {
+  namespace fs = std::filesystem;
+  const fs::path file = fs::absolute(model.file);
+  const fs::path folder =
+      model.weights_folder.empty() ? file.parent_path() : fs::absolute(model.weights_folder);
+  options.config["session.model_external_initializers_file_folder_path"] = folder.string();
+  const auto mapped = MappedFile::open(file);
+  const std::string graph = onnx::refer_to_weights(mapped->bytes(), file.lexically_relative(folder).string());
+  return {runtime, std::as_bytes(std::span(graph)), options};
+}
 
 ort::Session open_session(const WrittenModel& model, const Log& log) {
   ort::RuntimeOptions runtime_options;
@@ -22,11 +36,8 @@ ort::Session open_session(const WrittenModel& model, const Log& log) {
   // multiplied as a user's session does it, which arranged weights decide.
   if (!model.quantized) options.config["session.disable_prepacking"] = "1";
   options.memory_pattern = false;
-  if (model.weights_folder.empty()) return ort::Session(runtime, model.file, options);
-  options.config["session.model_external_initializers_file_folder_path"] =
-      std::filesystem::absolute(model.weights_folder).string();
-  const auto mapped = MappedFile::open(model.file);
-  return ort::Session(runtime, mapped->bytes(), options);
+  options.cpu_arena = false;  // It takes memory by doubling what it has.
+  return mapped_session(runtime, model, options);
 }
 
 [[noreturn]] void refuse(const WrittenModel& model, const std::vector<std::string>& wrong) {
@@ -49,6 +60,8 @@ ort::Session open_session(const WrittenModel& model, const Log& log) {
 std::vector<OutputValidation> prove(const WrittenModel& model, const ir::Graph& graph,
                                     const std::vector<ReferenceRun>& reference, const Log& log) {
   refuse_weights_that_are_no_numbers(reference, graph, model.shown);
+  // The checkpoint is not read again before the next part, and would be in memory beside the file.
+  for (const ir::Value* value : graph.used_weights()) value->weight->drop_pages();
   const ort::Session session = open_session(model, log);
   std::vector<std::string> names;
   for (const auto* output : graph.outputs) names.push_back(output->name);

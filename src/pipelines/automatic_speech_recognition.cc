@@ -5,12 +5,12 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "pipelines/media.h"
 #include "pipelines/registry.h"
 #include "pipelines/speech.h"
+#include "runtime/model_folder.h"
 
 namespace ferry {
 namespace {
@@ -74,13 +74,6 @@ struct CTCRunner final : Pipeline::Runner {
   CTCSpeechRecognitionPipeline pipeline;
 };
 
-bool is_whisper(const std::filesystem::path& folder) {
-  const auto file = folder / "config.json";
-  if (!ferry::is_regular_file(file)) return false;
-  const Json config = read_json(file);
-  return config.is_object() && config.contains("model_type") && config.at("model_type") == "whisper";
-}
-
 }  // namespace
 
 CTCSpeechRecognitionPipeline::CTCSpeechRecognitionPipeline(FeatureExtractor extractor,
@@ -124,7 +117,7 @@ Transcription CTCSpeechRecognitionPipeline::operator()(const Audio& audio,
 
 std::shared_ptr<Pipeline::Runner> pipelines::automatic_speech_recognition(std::string_view folder,
                                                                           const LoadOptions& options) {
-  if (is_whisper(std::filesystem::path(folder) / options.subfolder))
+  if (runtime::is_encoder_decoder(std::string(folder), options, "automatic-speech-recognition-with-past"))
     return whisper_recognition(folder, options);
   auto model = ORTModelForCTC::from_pretrained(folder, options);
   auto extractor = AutoFeatureExtractor::from_pretrained(model.folder());

@@ -2,12 +2,15 @@
 //   scores = softcap(scale * Q K^T) + bias;  Y = softmax(scores) V
 // where the bias is the mask (a boolean one: 0 or -inf), -inf after the last key that a causal query sees,
 // and -inf at and after nonpad_kv_seqlen. A query whose bias is -inf everywhere gives 0.
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 
 #include "base/parallel.h"
 #include "reference/call.h"
 #include "reference/gemm.h"
+#include "reference/kernels.h"
 #include "reference/strides.h"
 
 namespace ferry::reference {
@@ -88,12 +91,25 @@ class Bias {
 
   // Adds it to the scores of query `s`; false if nothing may be attended to.
   bool add(int64_t b, int64_t h, int64_t s, float* scores) const {
+    const int64_t visible = std::clamp<int64_t>(visible_keys(b, s), 0, total_);
+    // Keys beyond a shorter mask are not attended to.
+    const int64_t open = mask_ ? std::min(visible, masked_) : visible;
+    for (int64_t t = open; t < total_; ++t) scores[t] += kNever;
+    if (!mask_) return open > 0;
+    const int64_t at = b * strides_[0] + h * strides_[1] + s * strides_[2], step = strides_[3];
     bool any = false;
-    const int64_t visible = visible_keys(b, s);
-    for (int64_t t = 0; t < total_; ++t) {
-      const float bias = t < visible ? mask_at(b, h, s, t) : kNever;
-      any = any || bias != kNever;
-      scores[t] += bias;
+    if (mask_.kind() == Kind::boolean) {
+      const bool* attends = mask_.get<bool>().data() + at;
+      for (int64_t t = 0; t < open; ++t) {
+        any = any || attends[t * step];
+        if (!attends[t * step]) scores[t] += kNever;
+      }
+      return any;
+    }
+    const float* bias = mask_.get<float>().data() + at;
+    for (int64_t t = 0; t < open; ++t) {
+      any = any || bias[t * step] != kNever;
+      scores[t] += bias[t * step];
     }
     return any;
   }
@@ -104,16 +120,6 @@ class Bias {
     return causal_ ? std::min(length, s + offsets_[static_cast<size_t>(b)] + 1) : length;
   }
 
-  // Keys beyond a shorter mask are not attended to.
-  [[nodiscard]] float mask_at(int64_t b, int64_t h, int64_t s, int64_t t) const {
-    if (!mask_) return 0;
-    if (t >= masked_) return kNever;
-    const auto at =
-        static_cast<size_t>(b * strides_[0] + h * strides_[1] + s * strides_[2] + t * strides_[3]);
-    if (mask_.kind() == Kind::boolean) return mask_.get<bool>()[at] ? 0 : kNever;
-    return mask_.get<float>()[at];
-  }
-
   int64_t total_;
   bool causal_ = false;
   std::vector<int64_t> offsets_, lengths_;  // By batch: keys before the first query; keys that are there.
@@ -121,13 +127,6 @@ class Bias {
   int64_t masked_ = 0;
   Dims strides_;
 };
-
-void softmax(float* row, int64_t count) {
-  double top = kNever, sum = 0;
-  for (int64_t i = 0; i < count; ++i) top = std::max<double>(top, row[i]);
-  for (int64_t i = 0; i < count; ++i) sum += std::exp(row[i] - top);
-  for (int64_t i = 0; i < count; ++i) row[i] = static_cast<float>(std::exp(row[i] - top) / sum);
-}
 
 struct Settings {
   float scale = 1, softcap = 0;
@@ -138,13 +137,13 @@ struct Settings {
 void attend(const Settings& settings, const Bias& bias, const Matrix& q, const Matrix& k, const Matrix& v,
             int64_t b, int64_t h, int64_t first, float* out, int64_t out_stride, float* shown) {
   const int64_t total = k.rows;
-  std::vector<float> scores(static_cast<size_t>(q.rows * total));
-  multiply(q, k.transposed(), scores.data(), total);
+  const auto scores = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(q.rows * total));
+  multiply(q, k.transposed(), scores.get(), total);
   const auto show = [&](int64_t mode, const float* row, int64_t i) {
     if (shown != nullptr && settings.mode == mode) std::copy_n(row, total, shown + i * total);
   };
   for (int64_t i = 0; i < q.rows; ++i) {
-    float* row = scores.data() + i * total;
+    float* row = scores.get() + i * total;
     for (int64_t t = 0; t < total; ++t) row[t] *= settings.scale;
     show(0, row, i);
     for (int64_t t = 0; settings.softcap > 0 && t < total; ++t)
@@ -153,13 +152,13 @@ void attend(const Settings& settings, const Bias& bias, const Matrix& q, const M
     const bool any = bias.add(b, h, first + i, row);
     show(2, row, i);
     if (any) {
-      softmax(row, total);
+      kernels().softmax(row, total);
     } else {
       std::fill_n(row, total, 0.0f);
     }
     show(3, row, i);
   }
-  multiply({scores.data(), q.rows, total, total, 1}, v, out, out_stride);
+  multiply({scores.get(), q.rows, total, total, 1}, v, out, out_stride);
 }
 
 void check(Call& call, const Heads& q, const Heads& k, const Heads& v) {

@@ -55,7 +55,7 @@ const Tensor& Call::input(size_t index) {
 
 const Weight* Call::weight(size_t index) const {
   const ir::Value* value = node_.input(index);
-  return value != nullptr && value->is_weight() ? &*value->weight : nullptr;
+  return value != nullptr ? execution_.weight(*value) : nullptr;
 }
 
 std::vector<int64_t> Call::integers(size_t index) {

@@ -60,11 +60,31 @@ std::vector<Tensor> Execution::run_inner(const ir::Graph& graph, std::vector<Ten
 }
 
 Tensor Execution::value(const ir::Value& value) const {
-  if (value.is_weight()) return Tensor::from_weight(*value.weight);
   const auto found = values_.find(&value);
   if (found != values_.end()) return found->second;
+  if (const Weight* stored = weight(value)) return Tensor::from_weight(*stored);
   check_internal(outer_ != nullptr, fmt::format("{} is used before it is computed", value.name));
   return outer_->value(value);
+}
+
+const Weight* Execution::weight(const ir::Value& value) const {
+  if (value.is_weight()) return &*value.weight;
+  const auto found = turned_.find(&value);
+  if (found != turned_.end()) return &found->second;
+  return outer_ != nullptr ? outer_->weight(value) : nullptr;
+}
+
+// A matrix of a whole vocabulary is not turned to be multiplied with: products read it either way.
+bool Execution::turns_weight(const ir::Node& node) {
+  const ir::Value* in = node.op_type == "Transpose" && node.domain.empty() ? node.input(0) : nullptr;
+  const bool plain = in != nullptr && in->is_weight() && in->weight->dims().size() == 2 &&
+                     in->weight->stored_bytes() && kind_of(in->weight->dtype()) == Kind::real;
+  const bool shown = options_.observe || last_use_.count(node.outputs[0]) == 0 ||
+                     last_use_[node.outputs[0]] == std::numeric_limits<size_t>::max();
+  if (!plain || shown || node.get("perm", std::vector<int64_t>{1, 0}) != std::vector<int64_t>{1, 0})
+    return false;
+  turned_.emplace(node.outputs[0], in->weight->transpose());
+  return true;
 }
 
 void Execution::bind_symbols() {
@@ -88,6 +108,7 @@ void Execution::bind_symbols() {
 
 void Execution::run_node(size_t index) {
   const ir::Node& node = *graph_.nodes()[index];
+  if (turns_weight(node)) return;
   const Function function = find_function(node.domain, node.op_type);
   if (function == nullptr) {
     throw Error(ErrorCode::unsupported,

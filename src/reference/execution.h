@@ -22,11 +22,14 @@ class Execution {
 
   /// A value of this graph or one around it. Errors: Error{internal} if it is not computed yet.
   [[nodiscard]] Tensor value(const ir::Value& value) const;
+  /// What a value is as it is stored: a weight, or one that a Transpose turned; nullptr if it is computed.
+  [[nodiscard]] const Weight* weight(const ir::Value& value) const;
 
  private:
   using Uses = std::unordered_map<const ir::Value*, size_t>;
   void bind_symbols();
   void run_node(size_t index);
+  bool turns_weight(const ir::Node& node);
   void take_results(const ir::Node& node, std::vector<Tensor>& results);
   void check_dims(const ir::Node& node, const ir::Value& value, const Tensor& tensor) const;
   [[nodiscard]] Tensor settled(const ir::Value& value, Tensor tensor) const;
@@ -35,7 +38,9 @@ class Execution {
   const InterpreterOptions& options_;
   const Execution* outer_;
   std::unordered_map<const ir::Value*, Tensor> values_;
-  Uses last_use_;                                        // Index of the last node that needs a value.
+  std::unordered_map<const ir::Value*, Weight>
+      turned_;     // Weights that a Transpose turns: read where they lie.
+  Uses last_use_;  // Index of the last node that needs a value.
   std::map<std::string, int64_t, std::less<>> symbols_;  // Sizes that the inputs gave the named dimensions.
 };
 

@@ -3,33 +3,17 @@
 #include <algorithm>
 
 #include "base/parallel.h"
-#include "reference/gemm_eigen.inc"
+#include "reference/kernels.h"
 
 namespace ferry::reference {
 
-using Multiply = void (*)(const Matrix&, const Matrix&, float*, int64_t);
-Multiply avx2_multiply();  // gemm_avx2.cc; null where the compiler has no such thing.
-
-namespace {
-
-Multiply best_multiply() {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && avx2_multiply() != nullptr)
-    return avx2_multiply();
-#endif
-  return eigen_multiply;
-}
-
-}  // namespace
-
 void multiply(const Matrix& a, const Matrix& b, float* out, int64_t out_stride) {
-  static const Multiply best = best_multiply();
   if (a.rows == 0 || b.columns == 0) return;
   if (a.columns == 0) {
     for (int64_t i = 0; i < a.rows; ++i) std::fill_n(out + i * out_stride, b.columns, 0.0f);
     return;
   }
-  best(a, b, out, out_stride);
+  kernels().multiply(a, b, out, out_stride);
 }
 
 void multiply_in_parallel(const Matrix& a, const Matrix& b, float* out, int64_t out_stride) {
@@ -38,7 +22,9 @@ void multiply_in_parallel(const Matrix& a, const Matrix& b, float* out, int64_t 
   const auto threads = static_cast<int64_t>(default_threads());
   const bool by_columns = b.columns >= a.rows;
   const int64_t extent = by_columns ? b.columns : a.rows;
-  const int64_t pieces = std::min({work / kWorthAThread, 2 * threads, extent / 16});
+  // Each piece packs the other matrix anew.
+  const int64_t most = std::clamp(extent / 1024, threads, 2 * threads);
+  const int64_t pieces = std::min({work / kWorthAThread, most, extent / 16});
   if (pieces <= 1) return multiply(a, b, out, out_stride);
   parallel_for(static_cast<size_t>(pieces), [&](size_t piece) {
     const auto i = static_cast<int64_t>(piece);

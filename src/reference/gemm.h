@@ -1,7 +1,6 @@
 #pragma once
 // Products of f32 matrices.
 #include <cstdint>
-#include <functional>
 
 namespace ferry::reference {
 

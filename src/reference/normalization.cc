@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "reference/call.h"
+#include "reference/kernels.h"
 #include "reference/strides.h"
 
 namespace ferry::reference {
@@ -13,10 +14,7 @@ struct Moments {
 
 Moments moments_of(const float* values, int64_t count) {
   Moments out;
-  for (int64_t i = 0; i < count; ++i) out.mean += values[i];
-  out.mean /= static_cast<double>(count);
-  for (int64_t i = 0; i < count; ++i) out.variance += (values[i] - out.mean) * (values[i] - out.mean);
-  out.variance /= static_cast<double>(count);
+  kernels().moments(values, count, out.mean, out.variance);
   return out;
 }
 
@@ -41,6 +39,8 @@ void layer_norm(Call& call) {
   Tensor out = Tensor::make<float>(in.dims());
   Tensor means = Tensor::make<float>(statistics), inverses = Tensor::make<float>(statistics);
   const float* from = in.get<float>().data();
+  const float* factors = scale ? scale.get<float>().data() : nullptr;
+  const float* shifts = bias ? bias.get<float>().data() : nullptr;
   float* to = out.edit<float>().data();
   const auto mean = means.edit<float>(), inverse = inverses.edit<float>();
   in_blocks(rows, 4 * length, [&](int64_t begin, int64_t end) {
@@ -49,12 +49,7 @@ void layer_norm(Call& call) {
       const double by = 1 / std::sqrt(moments.variance + epsilon);
       mean[static_cast<size_t>(i)] = static_cast<float>(moments.mean);
       inverse[static_cast<size_t>(i)] = static_cast<float>(by);
-      for (int64_t k = 0; k < length; ++k) {
-        const double x = (from[i * length + k] - moments.mean) * by;
-        const auto at = static_cast<size_t>(k);
-        to[i * length + k] = static_cast<float>((scale ? x * scale.get<float>()[at] : x) +
-                                                (bias ? bias.get<float>()[at] : 0.0f));
-      }
+      kernels().normalize(from + i * length, to + i * length, length, moments.mean, by, factors, shifts);
     }
   });
   call.set(0, out);
@@ -72,6 +67,7 @@ void rms_norm(Call& call) {
   const int64_t rows = product(in.dims(), 0, axis), length = element_count(normalized);
   Tensor out = Tensor::make<float>(in.dims());
   const float* from = in.get<float>().data();
+  const float* factors = scale.get<float>().data();
   float* to = out.edit<float>().data();
   in_blocks(rows, 4 * length, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -79,8 +75,7 @@ void rms_norm(Call& call) {
       double squares = 0;
       for (int64_t k = 0; k < length; ++k) squares += static_cast<double>(row[k]) * row[k];
       const double by = 1 / std::sqrt(squares / static_cast<double>(length) + epsilon);
-      for (int64_t k = 0; k < length; ++k)
-        to[i * length + k] = static_cast<float>(row[k] * by * scale.get<float>()[static_cast<size_t>(k)]);
+      kernels().normalize(row, to + i * length, length, 0, by, factors, nullptr);
     }
   });
   call.set(0, out);

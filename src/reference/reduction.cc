@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "reference/call.h"
+#include "reference/kernels.h"
 #include "reference/strides.h"
 
 namespace ferry::reference {
@@ -203,6 +204,19 @@ double sum_of_exponentials(std::vector<double>& row) {
 }
 
 void softmax(Call& call) {
+  const Tensor& in = call.input(0);
+  const size_t axis = call.axis_attribute(-1, in.rank());
+  if (product(in.dims(), axis + 1, in.rank()) == 1) {
+    const int64_t length = in.dim(axis);
+    Tensor out = Tensor::make<float>(in.dims());
+    const float* from = in.get<float>().data();
+    float* to = out.edit<float>().data();
+    in_blocks(product(in.dims(), 0, axis), 8 * length, [&](int64_t begin, int64_t end) {
+      std::copy(from + begin * length, from + end * length, to + begin * length);
+      for (int64_t i = begin; i < end; ++i) kernels().softmax(to + i * length, length);
+    });
+    return call.set(0, out);
+  }
   along_axis(call, [](std::vector<double>& row) {
     const double sum = sum_of_exponentials(row);
     for (double& x : row) x = std::exp(x) / sum;

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <new>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -30,9 +29,8 @@ class Tensor {
   /// not hold so many.
   template <typename T>
   static Tensor make(Dims dims) {
-    T* elements = new (std::nothrow) T[checked_count(dims, sizeof(T))];
-    require_memory(elements != nullptr, dims);
-    std::shared_ptr<T[]> storage(elements);
+    auto storage = allocate(checked_count(dims, sizeof(T)) * sizeof(T));
+    require_memory(storage != nullptr, dims);
     return Tensor(kind_of<T>(), std::move(dims), std::move(storage));
   }
   template <typename T>
@@ -82,6 +80,7 @@ class Tensor {
  private:
   Tensor(Kind kind, Dims dims, std::shared_ptr<const void> data)
       : kind_(kind), dims_(std::move(dims)), data_(std::move(data)) {}
+  static std::shared_ptr<const void> allocate(size_t bytes);  ///< Null if there is no memory.
   static size_t checked_count(const Dims& dims, size_t element_bytes);
   static void require_memory(bool condition, const Dims& dims);
   void require_kind(Kind wanted) const;

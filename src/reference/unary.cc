@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "reference/elementwise.h"
+#include "reference/kernels.h"
 
 namespace ferry::reference {
 namespace {
@@ -17,9 +18,28 @@ void math(Call& call) {
   apply(call, [](double x) { return F(x); });
 }
 
-double sigmoid_of(double x) {
-  return 1 / (1 + std::exp(-x));
+// One of the kernels, or what is called like one.
+template <typename Kernel>
+void apply_kernel(Call& call, const Kernel& kernel) {
+  const Tensor& in = call.input(0);
+  Tensor out = Tensor::make<float>(in.dims());
+  const float* from = in.get<float>().data();
+  float* to = out.edit<float>().data();
+  in_blocks(static_cast<int64_t>(in.count()), 8,
+            [&](int64_t begin, int64_t end) { kernel(from + begin, to + begin, end - begin); });
+  call.set(0, out);
 }
+
+void exponential(Call& call) {
+  apply_kernel(call, kernels().exp);
+}
+void error_function(Call& call) {
+  apply_kernel(call, kernels().erf);
+}
+void hyperbolic_tangent(Call& call) {
+  apply_kernel(call, kernels().tanh);
+}
+
 double softplus_of(double x) {
   return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)));
 }
@@ -53,7 +73,7 @@ void reciprocal(Call& call) {
   apply(call, [](float x) { return 1.0f / x; });
 }
 void sigmoid(Call& call) {
-  apply(call, sigmoid_of);
+  apply_kernel(call, kernels().sigmoid);
 }
 void softplus(Call& call) {
   apply(call, softplus_of);
@@ -70,16 +90,16 @@ void hard_swish(Call& call) {
 
 void gelu(Call& call) {
   const std::string approximate = call.attribute("approximate", "none");
-  if (approximate == "none")
-    return apply(call, [](double x) { return 0.5 * x * (1 + std::erf(x * M_SQRT1_2)); });
+  if (approximate == "none") return apply_kernel(call, kernels().gelu);
   if (approximate != "tanh") call.unsupported("the approximation " + approximate);
-  const double root = std::sqrt(2 / M_PI);
-  apply(call, [=](double x) { return 0.5 * x * (1 + std::tanh(root * (x + 0.044715 * x * x * x))); });
+  apply_kernel(call, kernels().gelu_tanh);
 }
 
 void swish(Call& call) {
   const double alpha = call.attribute("alpha", 1.0f);
-  apply(call, [=](double x) { return x * sigmoid_of(alpha * x); });
+  apply_kernel(call, [alpha](const float* from, float* to, int64_t count) {
+    kernels().swish(from, to, count, alpha);
+  });
 }
 
 void celu(Call& call) {
@@ -187,8 +207,8 @@ constexpr Op kOps[] = {
     {"Cos", math<std::cos>},
     {"Cosh", math<std::cosh>},
     {"Elu", elu},
-    {"Erf", math<std::erf>},
-    {"Exp", math<std::exp>},
+    {"Erf", error_function},
+    {"Exp", exponential},
     {"Floor", math<std::floor>},
     {"Gelu", gelu},
     {"HardSigmoid", hard_sigmoid},
@@ -212,7 +232,7 @@ constexpr Op kOps[] = {
     {"Sqrt", math<std::sqrt>},
     {"Swish", swish},
     {"Tan", math<std::tan>},
-    {"Tanh", math<std::tanh>},
+    {"Tanh", hyperbolic_tangent},
     {"ThresholdedRelu", thresholded_relu},
     {"BitwiseNot", bitwise_not},
     {"IsNaN", is_nan},

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -11,6 +12,8 @@
 #include "exporter/variants.h"
 #include "ferry/export.h"
 #include "hub/hub.h"
+#include "models/registry.h"
+#include "runtime/model_impl.h"
 
 namespace ferry::runtime {
 namespace {
@@ -175,6 +178,23 @@ ModelFolder open_model_folder(const std::string& model, const LoadOptions& optio
       "No ONNX files were found for {}, setting export_model = true to convert the model to ONNX.",
       printable(model)));
   return export_to_temporary(model, options, task);
+}
+
+bool is_encoder_decoder(const std::string& model, const LoadOptions& options, std::string_view task) {
+  const fs::path root = locate(model, options);
+  if (!options.subfolder.empty()) check_relative_name(options.subfolder, "subfolder");
+  const fs::path folder = root / options.subfolder;
+  for (const fs::path& place : {folder, options.subfolder.empty() ? root / "onnx" : folder}) {
+    if (options.export_model) break;
+    if (ferry::is_regular_file(place / "encoder_model.onnx")) return true;
+    if (!files_with_extension(place, ".onnx").empty()) return false;
+  }
+  const auto config = nlohmann::ordered_json::parse(read_config(folder), nullptr, false);
+  const auto type = config.find("model_type");
+  if (type == config.end() || !type->is_string()) return false;  // Opening it says what is wrong.
+  const auto registry = models::Registry::builtin();
+  const nn::TaskEntry* entry = registry.get(type->get<std::string>()).find_task(task);
+  return entry != nullptr && entry->merges_decoders;
 }
 
 std::vector<fs::path> files_to_save(const ModelFolder& folder) {

@@ -284,6 +284,10 @@ Weight Weight::concat(std::span<const Weight> parts, size_t axis) {
   return Weight(out);
 }
 
+void Weight::drop_pages() const {
+  node_->drop_pages();
+}
+
 void Weight::read(uint64_t first, uint64_t amount, std::byte* out) const {
   check_internal(amount <= count() && first <= count() - amount, "a weight was read past its end");
   if (amount > 0) node_->read(first, amount, out);

@@ -32,6 +32,8 @@ class ByteSource {
   [[nodiscard]] virtual std::span<const std::byte> bytes() const = 0;
   /// The file whose content bytes() is, byte for byte; empty if there is none.
   [[nodiscard]] virtual std::filesystem::path file() const { return {}; }
+  /// Lets go of memory that the bytes [offset, offset + length) take and that can be filled again.
+  virtual void drop_pages(uint64_t /*offset*/, uint64_t /*length*/) const {}
 };
 
 std::shared_ptr<const ByteSource> memory_source(std::vector<std::byte> bytes);
@@ -92,6 +94,9 @@ class Weight {
   [[nodiscard]] std::vector<std::byte> bytes() const;
   [[nodiscard]] std::vector<int64_t> as_i64() const;  ///< Of any integer or boolean dtype.
   [[nodiscard]] std::vector<float> as_f32() const;    ///< Of any floating, integer or boolean dtype.
+
+  /// Tells that the stored bytes are not needed for a while: pages of a mapped file are given back.
+  void drop_pages() const;
 
   /// The stored bytes as they lie, if this weight is nothing but a row-major range of a source.
   [[nodiscard]] std::optional<std::span<const std::byte>> stored_bytes() const;

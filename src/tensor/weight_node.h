@@ -22,6 +22,7 @@ struct Weight::Node {
   virtual ~Node() = default;
   virtual void read(uint64_t first, uint64_t amount, std::byte* out) const = 0;
   [[nodiscard]] virtual std::string key() const = 0;
+  virtual void drop_pages() const {}
   // Null where the node has no form of its own for the request; the caller then uses the general one.
   [[nodiscard]] virtual std::shared_ptr<const Node> transposed(std::span<const int64_t>) const {
     return nullptr;
@@ -55,6 +56,7 @@ struct View final : Node {
 
   // Elements from the start of the view to the start of row `row` (all dimensions but the last, flattened).
   [[nodiscard]] uint64_t element_offset(uint64_t row) const;
+  void drop_pages() const override;
   [[nodiscard]] std::string key() const override;
   [[nodiscard]] NodePtr transposed(std::span<const int64_t> perm) const override;
   [[nodiscard]] NodePtr sliced(size_t axis, int64_t begin, int64_t end) const override;
@@ -65,6 +67,7 @@ struct View final : Node {
 struct Reshaped final : Node {
   NodePtr child;
   void read(uint64_t first, uint64_t amount, std::byte* out) const override;
+  void drop_pages() const override { child->drop_pages(); }
   [[nodiscard]] std::string key() const override;
 };
 
@@ -73,6 +76,7 @@ struct Permuted final : Node {
   NodePtr child;
   std::vector<int64_t> perm;
   void read(uint64_t first, uint64_t amount, std::byte* out) const override;
+  void drop_pages() const override { child->drop_pages(); }
 
   // The child's bytes, made once for a walk over all ranges and let go with the last of them: a reader that
   // asks for ranges in order holds one tensor at a time.
@@ -88,6 +92,7 @@ struct Sliced final : Node {
   size_t axis = 0;
   int64_t begin = 0;
   void read(uint64_t first, uint64_t amount, std::byte* out) const override;
+  void drop_pages() const override { child->drop_pages(); }
   [[nodiscard]] std::string key() const override;
 };
 
@@ -95,6 +100,9 @@ struct Concatenated final : Node {
   std::vector<NodePtr> parts;
   size_t axis = 0;
   void read(uint64_t first, uint64_t amount, std::byte* out) const override;
+  void drop_pages() const override {
+    for (const NodePtr& part : parts) part->drop_pages();
+  }
   [[nodiscard]] std::string key() const override;
   [[nodiscard]] NodePtr transposed(std::span<const int64_t> perm) const override;
 };
@@ -106,6 +114,9 @@ struct Elementwise final : Node {
   std::function<void(std::span<const std::byte* const> in, uint64_t amount, std::byte* out)> apply;
 
   void read(uint64_t first, uint64_t amount, std::byte* out) const override;
+  void drop_pages() const override {
+    for (const NodePtr& part : children) part->drop_pages();
+  }
   [[nodiscard]] std::string key() const override;
   template <typename Move>
   [[nodiscard]] NodePtr moved(const Move& move) const {

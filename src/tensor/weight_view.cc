@@ -97,6 +97,14 @@ bool View::is_row_major() const {
   return true;
 }
 
+void View::drop_pages() const {
+  uint64_t last = 0;  // Elements from the first to the last one that the view sees.
+  for (size_t i = 0; i < strides.size() && count > 0; ++i)
+    last += static_cast<uint64_t>(strides[i]) * static_cast<uint64_t>(dims[i] - 1);
+  const uint64_t size = strides.empty() ? byte_size(dtype, count).value_or(0) : (last + 1) * bytes_of(dtype);
+  source->drop_pages(offset, size);
+}
+
 void View::read(uint64_t first, uint64_t amount, std::byte* out) const {
   const std::byte* base = source->bytes().data() + offset;
   if (is_row_major()) {

@@ -8,6 +8,7 @@
 #include "ir/op.h"
 #include "onnx/external_data.h"
 #include "onnx/reader.h"
+#include "onnx/refer_to_weights.h"
 #include "unit/onnx/wire_builder.h"
 
 namespace ferry::onnx {
@@ -222,6 +223,29 @@ TEST(Writer, SubgraphsAndAllAttributesSurvive) {
   EXPECT_EQ(back.find<Weight>("t")->bytes(), ramp({2, 3}).bytes());
   EXPECT_EQ(back.inputs[0], nullptr);
   EXPECT_EQ((*read.nodes()[0]->find<ir::GraphPtr>("then_branch"))->nodes()[0]->inputs[0], read.inputs[1]);
+}
+
+TEST(ReferToWeights, TheModelIsTheSameWithItsWeightsInItsOwnFile) {
+  const auto folder = fresh_folder("refer");
+  const ir::Graph graph = sample();
+  const std::string model = written(graph, folder, {.producer_version = "1"});
+  const std::string apart = refer_to_weights(std::as_bytes(std::span(model)), "model.onnx", 1000);
+  EXPECT_LT(apart.size(), model.size() - 2 * 90 * 70 * sizeof(float) + 200);
+  EXPECT_THAT(apart, HasSubstr("model.onnx"));
+  write_file(folder / "graph.onnx", apart);
+  const ir::Graph read = read_model(folder / "graph.onnx");
+  EXPECT_EQ(ir::to_string(read), ir::to_string(graph));
+  EXPECT_EQ(contents(read), contents(graph));
+  for (const ir::Value* weight : read.used_weights()) {
+    const auto place = weight->weight->file_range();
+    ASSERT_TRUE(place.has_value());
+    EXPECT_EQ(place->file.filename(), weight->weight->count() == 90 ? "graph.onnx" : "model.onnx");
+  }
+  // There is nothing to move in what it gave, and what is no model is refused.
+  EXPECT_EQ(refer_to_weights(std::as_bytes(std::span(apart)), "model.onnx", 1000), apart);
+  const std::string_view cut = std::string_view(model).substr(0, model.size() / 2);
+  expect_error([&] { refer_to_weights(std::as_bytes(std::span(cut)), "model.onnx"); },
+               ErrorCode::invalid_file, "not an ONNX model");
 }
 
 TEST(Writer, IrVersionFollowsTheOpset) {

@@ -3,10 +3,15 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <cmath>
+#include <functional>
+#include <limits>
 #include <thread>
 
 #include "base/error.h"
 #include "ir/op.h"
+#include "reference/gemm.h"
+#include "reference/kernels.h"
 #include "unit/reference/op_case.h"
 
 namespace ferry::reference {
@@ -158,6 +163,100 @@ TEST(Interpreter, WeightsOfAnyKindAreMultiplied) {
     const ir::Tensor in(graph, graph.add_input("x", weight.dtype(), {1, 3}));
     graph.add_output("y", ir::op::matmul(in, ir::op::weight(graph, "w", weight)).value());
     EXPECT_THAT(Interpreter(graph).run({{"x", x}}).at("y").as<float>(), ElementsAre(321, 654));
+  }
+}
+
+TEST(Interpreter, WeightsThatANodeTransposesAreReadWhereTheyLie) {
+  const Weight stored = Weight::from_f32({2, 3}, std::vector<float>{1, 2, 3, 4, 5, 6});
+  const auto x = HostTensor::f32({1, 3}, {1, 10, 100});
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    ir::Graph graph;
+    const ir::Tensor in(graph, graph.add_input("x", dtype, {1, 3}));
+    const Weight weight =
+        dtype == DType::f32 ? stored : Weight::inline_bytes(dtype, {2, 3}, stored.cast(dtype).bytes());
+    ir::Value* turned = graph.add_node("Transpose", {graph.add_weight("w", weight)}).outputs[0];
+    ir::Value* kept = graph.add_node("Transpose", {graph.add_weight("k", weight)}).outputs[0];
+    graph.add_output("y", graph.add_node("MatMul", {in.value(), turned}).outputs[0]);
+    graph.add_output("sum", graph.add_node("Add", {turned, kept}).outputs[0]);
+    graph.add_output("kept", kept);
+    const auto out = Interpreter(graph).run({{"x", x}});
+    EXPECT_THAT(out.at("y").as<float>(), ElementsAre(321, 654));
+    EXPECT_THAT(out.at("sum").as<float>(), ElementsAre(2, 8, 4, 10, 6, 12));
+    EXPECT_THAT(out.at("kept").as<float>(), ElementsAre(1, 4, 2, 5, 3, 6));
+  }
+}
+
+// Every instruction set that this machine has, vectors and what is left over at their ends.
+TEST(Kernels, AgreeWithTheCLibrary) {
+  constexpr size_t kCount = 67;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  std::vector<float> x(kCount), y(kCount);
+  for (size_t i = 0; i < kCount; ++i) x[i] = static_cast<float>(i) * 0.31f - 9;
+  const auto expect = [&](const char* what, const std::function<double(double)>& f) {
+    for (size_t i = 0; i < kCount; ++i) {
+      const double wanted = f(static_cast<double>(x[i]));
+      EXPECT_NEAR(y[i], wanted, 1.2e-7 * std::abs(wanted)) << what << " of " << x[i];
+    }
+  };
+  for (const Kernels* k : all_kernels()) {
+    k->exp(x.data(), y.data(), kCount);
+    expect("exp", [](double v) { return std::exp(v); });
+    k->erf(x.data(), y.data(), kCount);
+    expect("erf", [](double v) { return std::erf(v); });
+    k->tanh(x.data(), y.data(), kCount);
+    expect("tanh", [](double v) { return std::tanh(v); });
+    k->gelu(x.data(), y.data(), kCount);
+    for (size_t i = 0; i < kCount; ++i)
+      EXPECT_NEAR(y[i], 0.5 * x[i] * std::erfc(-x[i] * M_SQRT1_2), 1e-7 * std::abs(x[i])) << x[i];
+    k->sigmoid(x.data(), y.data(), kCount);
+    expect("sigmoid", [](double v) { return 1 / (1 + std::exp(-v)); });
+    k->swish(x.data(), y.data(), kCount, 1.5);
+    expect("swish", [](double v) { return v / (1 + std::exp(-1.5 * v)); });
+    y = x;
+    y[3] = -kInfinity;
+    k->softmax(y.data(), kCount);
+    double sum = 0, total = 0;
+    for (size_t i = 0; i < kCount; ++i) sum += i == 3 ? 0 : std::exp(static_cast<double>(x[i]));
+    for (const float v : y) total += v;
+    EXPECT_NEAR(total, 1, 1e-6);
+    EXPECT_EQ(y[3], 0);
+    EXPECT_NEAR(y[60], std::exp(static_cast<double>(x[60])) / sum, 1e-8);
+    std::fill(y.begin(), y.end(), -kInfinity);
+    k->softmax(y.data(), kCount);
+    EXPECT_TRUE(std::isnan(y[0]) && std::isnan(y[66]));
+    double mean = 0, variance = 0;
+    k->moments(x.data(), kCount, mean, variance);
+    EXPECT_NEAR(mean, 0.31 * 33 - 9, 1e-6);
+    EXPECT_NEAR(variance, 0.31 * 0.31 * (67 * 67 - 1) / 12, 1e-4);
+    k->normalize(x.data(), y.data(), kCount, 1, 2, x.data(), nullptr);
+    expect("(x - 1) * 2 * x", [](double v) { return (v - 1) * 2 * v; });
+  }
+}
+
+TEST(Kernels, MultiplyMatricesOfEitherOrder) {
+  constexpr int64_t kRows = 37, kInner = 29, kColumns = 53;
+  std::vector<float> a(kRows * kInner), b(kInner * kColumns);
+  for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i % 7) - 3;
+  for (size_t i = 0; i < b.size(); ++i) b[i] = static_cast<float>(i % 5) - 2;
+  const Matrix rows_a{a.data(), kRows, kInner, kInner, 1}, rows_b{b.data(), kInner, kColumns, kColumns, 1};
+  const Matrix columns_a = Matrix{a.data(), kInner, kRows, kRows, 1}.transposed();
+  const Matrix columns_b = Matrix{b.data(), kColumns, kInner, kInner, 1}.transposed();
+  std::vector<float> out(kRows * kColumns);
+  for (const Kernels* k : all_kernels()) {
+    for (const Matrix& left : {rows_a, columns_a}) {
+      for (const Matrix& right : {rows_b, columns_b}) {
+        k->multiply(left, right, out.data(), kColumns);
+        for (int64_t i = 0; i < kRows; i += 12) {
+          for (int64_t j = 0; j < kColumns; j += 13) {
+            float sum = 0;
+            for (int64_t n = 0; n < kInner; ++n)
+              sum += left.data[i * left.row_stride + n * left.column_stride] *
+                     right.data[n * right.row_stride + j * right.column_stride];
+            EXPECT_EQ(out[static_cast<size_t>(i * kColumns + j)], sum);
+          }
+        }
+      }
+    }
   }
 }
 

@@ -1,12 +1,15 @@
 // Whisper's rules and its way through long recordings.
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "runtime/model_folder.h"
 #include "runtime/whisper/languages.h"
 #include "runtime/whisper/transcribe.h"
+#include "support/test_folder.h"
 
 namespace ferry::whisper {
 namespace {
@@ -114,6 +117,45 @@ TEST(Transcribe, WhatCannotBeIsSaid) {
   EXPECT_NE(with({.max_new_tokens = 18}), "accepted");
   EXPECT_NE(message([] { Settings::read(Json{{"logprob_threshold", -1.0}}, Json::object()); }), "accepted");
   EXPECT_EQ(language_code("Castilian"), "es");
+}
+
+void touch(const fs::path& file) {
+  fs::create_directories(file.parent_path());
+  std::ofstream(file) << "{}";
+}
+
+// Which of two ways of speech recognition a model takes; wherever it is.
+TEST(EncoderDecoder, IsToldByTheFilesThatAreThere) {
+  const std::string task = "automatic-speech-recognition-with-past";
+  const fs::path golden = fs::path(FERRY_TEST_DATA) / "golden", folder = testing::fresh_test_folder();
+  const auto is = [&](const fs::path& model, const LoadOptions& options = {}) {
+    return runtime::is_encoder_decoder(model.string(), options, task);
+  };
+  EXPECT_TRUE(is(golden / "whisper-automatic-speech-recognition-with-past"));
+  EXPECT_FALSE(is(golden / "wav2vec2-automatic-speech-recognition"));
+  touch(folder / "a" / "encoder_model.onnx");
+  touch(folder / "b" / "onnx" / "encoder_model.onnx");
+  touch(folder / "c" / "model.onnx");
+  EXPECT_TRUE(is(folder / "a"));
+  EXPECT_TRUE(is(folder / "b"));
+  EXPECT_FALSE(is(folder / "c"));
+  EXPECT_TRUE(is(folder, {.subfolder = "a"}));
+  EXPECT_FALSE(is(folder, {.subfolder = "c"}));
+  // A checkpoint is asked for, whatever was exported beside it.
+  fs::copy_file(golden / "whisper-automatic-speech-recognition-with-past" / "config.json",
+                folder / "c" / "config.json");
+  EXPECT_TRUE(is(folder / "c", {.export_model = true}));
+  // One of the Hub, in the cache.
+  const fs::path cached = folder / "hub" / "models--org--name";
+  const std::string commit(40, 'a');
+  touch(cached / "snapshots" / commit / "encoder_model.onnx");
+  touch(cached / "snapshots" / commit / "config.json");
+  fs::create_directories(cached / "refs");
+  std::ofstream(cached / "refs" / "main") << commit;
+  EXPECT_TRUE(is("org/name", {.cache_dir = folder / "hub", .local_files_only = true}));
+  EXPECT_NE(message([&] { (void)is("org/other", {.cache_dir = folder / "hub", .local_files_only = true}); }),
+            "accepted");
+  fs::remove_all(folder);
 }
 
 }  // namespace
