@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Tokens a second of greedy decoding, batch 1: ferry's generate() through `ferry run`, Optimum's on the same folder, and a
-bare ONNX Runtime session with IO binding whose loop does nothing else. Rows of a Markdown table.
+bare ONNX Runtime session with IO binding whose loop does nothing else. Of an encoder with its decoder: greedy and four
+beams, ferry's and Optimum's. Rows of a Markdown table.
 
     python bench/generate.py FERRY_BENCH_GENERATE FOLDER [TOKENS]
 """
@@ -74,9 +75,42 @@ def optimum(folder: str, tokens: int) -> float:
     return tokens / (time.perf_counter() - began)
 
 
+def seq2seq(folder: str, tokens: int, beams: int) -> float:
+    import torch
+    from optimum.onnxruntime import ORTModelForSeq2SeqLM
+
+    torch.set_num_threads(2)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 2
+    model = ORTModelForSeq2SeqLM.from_pretrained(folder, session_options=options)
+    ids = torch.tensor([[3 + i * 7919 % 997 for i in range(32)]])
+    arguments = dict(do_sample=False, num_beams=beams, eos_token_id=None, pad_token_id=0, attention_mask=torch.ones_like(ids))
+    model.generate(ids, max_new_tokens=4, **arguments)
+
+    def timed(count):
+        began = time.perf_counter()
+        model.generate(ids, max_new_tokens=count, min_new_tokens=count, **arguments)
+        return time.perf_counter() - began
+
+    return tokens / (timed(tokens + 1) - timed(1))
+
+
+def compare_seq2seq(program: str, folder: str, tokens: int) -> None:
+    for beams in (1, 4):
+        rates = {"ferry": [], "optimum": []}
+        for _ in range(5):
+            command = [program, folder, str(tokens), "32", str(beams)]
+            rates["ferry"].append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]))
+            rates["optimum"].append(seq2seq(folder, tokens, beams))
+        ours, theirs = (statistics.median(rates[name]) for name in ("ferry", "optimum"))
+        print(f"| {beams} beams, 32 tokens read, batch 1, 2 threads: ferry / Optimum's generate() | {ours / theirs:.2f} ({ours:.1f} / {theirs:.1f} tokens/s) |")
+
+
 def main() -> None:
     program, folder = sys.argv[1:3]
     tokens = int(sys.argv[3]) if len(sys.argv) > 3 else 128
+    if os.path.exists(f"{folder}/encoder_model.onnx"):
+        return compare_seq2seq(program, folder, tokens)
     ferry = lambda: float(subprocess.run([program, folder, str(tokens)], capture_output=True, text=True, check=True).stdout.split()[0])
     rates = {name: [] for name in ("ferry", "bare", "optimum")}
     for _ in range(5):

@@ -107,6 +107,8 @@ struct GenerateOptions {
   std::vector<StoppingCriteria> stopping_criteria;  ///< Besides those of the configuration.
   /// The tokens that may follow; the others get -inf.
   std::function<std::vector<int64_t>(const Hypothesis&)> prefix_allowed_tokens_fn;
+  /// Sees the scores that the next token of a sequence is chosen by, after all that changes them.
+  std::function<void(const Hypothesis&, std::span<const float> scores)> observer;
   /// Called after each step with the next token of every sequence. Not for beam search.
   std::function<void(std::span<const int64_t> tokens)> streamer;
   const Tokenizer* tokenizer = nullptr;  ///< For stop_strings; must outlive the call.

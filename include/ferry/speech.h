@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ferry/audio.h"
 #include "ferry/seq2seq.h"
@@ -24,6 +25,13 @@ struct WhisperOptions {
   std::string task;  ///< "transcribe", "translate"; "": as generation_config.json says.
   std::optional<bool> return_timestamps;         ///< Recordings longer than one window need them.
   std::optional<bool> condition_on_prev_tokens;  ///< Hand the text before to the next window.
+  /// Tried one after the other while a threshold says that a window was misheard. Above 0 tokens are drawn,
+  /// in one beam. Empty: nothing is drawn.
+  std::vector<double> temperature;
+  // Nothing: as generation_config.json says, else none.
+  std::optional<double> compression_ratio_threshold;  ///< Text that zlib makes smaller by more is misheard.
+  std::optional<double> logprob_threshold;            ///< So is text of a lower mean log probability.
+  std::optional<double> no_speech_threshold;          ///< If silence is more probable, it is skipped instead.
 };
 
 /// Recordings of any length: longer ones than a window are heard window by window, or in chunks if
@@ -31,7 +39,7 @@ struct WhisperOptions {
 ///
 /// Errors    those of ORTModelForSpeechSeq2Seq; Error{usage} for a language or task that the model does not
 ///           know, for more tokens than it takes, for a long recording without timestamps; Error{unsupported}
-///           for word timestamps, and for configurations that fall back to other temperatures
+///           for word timestamps
 /// Source    transformers 4.57.6, models/whisper/generation_whisper.py,
 /// pipelines/automatic_speech_recognition.py
 class WhisperPipeline {

@@ -144,11 +144,19 @@ int64_t image_side(const nn::InputSpec& input, const std::string& axis, int64_t 
   return smaller == first ? within(input, axis, first + first / 8 + 1) : smaller;
 }
 
-// Images of one size only: a batch of one of them is the cheapest other shape.
+// Images or windows of sound: nothing but their number may differ.
+bool has_one_size(const nn::InputSpec& input) {
+  constexpr size_t kFewestAxes = 3;
+  const auto fixed = [&](const nn::Axis& axis) {
+    const auto* name = std::get_if<std::string>(&axis);
+    return name == nullptr || input.only_size(*name).has_value();
+  };
+  return input.axes.size() >= kFewestAxes && std::all_of(input.axes.begin() + 1, input.axes.end(), fixed);
+}
+
+// A batch of one of such is the cheapest other shape.
 int64_t other_batch(const std::vector<nn::InputSpec>& inputs, int64_t first) {
-  const bool fixed = std::any_of(inputs.begin(), inputs.end(), [](const nn::InputSpec& input) {
-    return input.only_size("height").has_value();
-  });
+  const bool fixed = std::any_of(inputs.begin(), inputs.end(), has_one_size);
   return fixed && first > 1 ? 1 : first + 1;
 }
 

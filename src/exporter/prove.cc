@@ -36,7 +36,7 @@ ort::Session open_session(const WrittenModel& model, const Log& log) {
   // multiplied as a user's session does it, which arranged weights decide.
   if (!model.quantized) options.config["session.disable_prepacking"] = "1";
   options.memory_pattern = false;
-  options.cpu_arena = false;  // It takes memory by doubling what it has.
+  options.cpu_arena = false;  // It takes memory by doubling what it has, and keeps it.
   return mapped_session(runtime, model, options);
 }
 

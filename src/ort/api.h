@@ -5,6 +5,7 @@
 #undef ORT_API_MANUAL_INIT
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,10 +16,17 @@
 
 namespace ferry::ort {
 
+/// For sessions without an arena: large tensors are mapped and unmapped one by one.
+struct LargePageAllocator : OrtAllocator {
+  LargePageAllocator();
+  Ort::MemoryInfo info;
+};
+
 struct Runtime::Impl {
   Log log;
   std::filesystem::path library;
   const OrtApiBase* base = nullptr;
+  std::unique_ptr<LargePageAllocator> allocator;  // Outlives env.
   Ort::Env env{nullptr};
 };
 

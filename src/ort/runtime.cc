@@ -152,7 +152,9 @@ Runtime Runtime::open(const RuntimeOptions& options) {
   impl->library = loaded.path;
   impl->base = loaded.base;
   guarded("starting ONNX Runtime", [&] {
+    impl->allocator = std::make_unique<LargePageAllocator>();
     impl->env = Ort::Env(logging_level(options.severity), "ferry", forward_message, &impl->log);
+    Ort::ThrowOnError(Ort::GetApi().RegisterAllocator(impl->env, impl->allocator.get()));
   });
   current = impl;
   return Runtime(std::move(impl));

@@ -92,7 +92,10 @@ Ort::SessionOptions native_options(const Runtime& runtime, const SessionOptions&
   out.SetExecutionMode(options.inter_op_threads > 1 ? ORT_PARALLEL : ORT_SEQUENTIAL);
   out.SetLogSeverityLevel(logging_level(options.severity));
   if (!options.memory_pattern) out.DisableMemPattern();
-  if (!options.cpu_arena) out.DisableCpuMemArena();
+  if (!options.cpu_arena) {
+    out.DisableCpuMemArena();
+    out.AddConfigEntry("session.use_env_allocators", "1");
+  }
   if (!options.optimized_model_path.empty())
     out.SetOptimizedModelFilePath(options.optimized_model_path.c_str());
   const char* spinning = options.spinning ? "1" : "0";

@@ -11,6 +11,7 @@
 #include "pipelines/registry.h"
 #include "pipelines/speech.h"
 #include "pipelines/whisper_text.h"
+#include "runtime/whisper/fallback.h"
 #include "runtime/whisper/transcribe.h"
 
 namespace ferry {
@@ -60,25 +61,39 @@ ModelInputs window_inputs(const HostTensor& window, const std::vector<int64_t>& 
 whisper::Hearing hearing_of(const ORTModelForSpeechSeq2Seq& model, const GenerationConfig& config,
                             const whisper::Settings& settings) {
   whisper::Hearing out;
-  out.generate = [&](const HostTensor& window, const std::vector<int64_t>& prompt, bool timestamps) {
+  out.generate = [&](const HostTensor& window, const std::vector<int64_t>& prompt,
+                     const whisper::Attempt& attempt) {
+    GenerationConfig tried = config;
+    tried.do_sample = attempt.temperature.value_or(0) > 0;
+    tried.temperature = tried.do_sample ? *attempt.temperature : 1;
+    if (attempt.one_beam) tried.num_beams = 1;
+    whisper::Likelihood likelihood(tried.temperature, tried.eos_token_id);
     GenerateOptions options;
-    if (timestamps) {
+    if (attempt.measured) {
+      options.observer = [&likelihood, begin = prompt.size()](const Hypothesis& row,
+                                                              std::span<const float> scores) {
+        likelihood.observe(row.ids.subspan(begin), scores);
+      };
+    }
+    if (attempt.timestamps) {
       options.logits_processor.emplace_back(
           [&settings, begin = prompt.size()](const Hypothesis& row, std::span<float> scores) {
             whisper::apply_timestamp_rules(settings, row.ids.subspan(begin), scores);
           });
     }
-    const auto ids = model.generate(window_inputs(window, prompt), config, options).sequences.at(0);
-    return std::vector<int64_t>(ids.begin() + static_cast<std::ptrdiff_t>(prompt.size()), ids.end());
+    auto ids = model.generate(window_inputs(window, prompt), tried, options).sequences.at(0);
+    ids.erase(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(prompt.size()));
+    const double mean = attempt.measured ? likelihood.mean(ids) : 0;
+    return whisper::Said{std::move(ids), mean};
   };
-  out.first_scores = [&](const HostTensor& window) {
+  out.next_scores = [&](const HostTensor& window, const std::vector<int64_t>& prompt) {
     std::vector<float> scores;
     GenerateOptions options;
     options.logits_processor.emplace_back(
         [&](const Hypothesis&, std::span<float> given) { scores.assign(given.begin(), given.end()); });
     GenerationConfig one;
     one.max_new_tokens = 1;
-    static_cast<void>(model.generate(window_inputs(window, {settings.decoder_start_token_id}), one, options));
+    static_cast<void>(model.generate(window_inputs(window, prompt), one, options));
     return scores;
   };
   return out;
@@ -94,6 +109,27 @@ WhisperOptions take_whisper_options(std::string_view task, Json& settings) {
     if (found->is_string()) to = found->get<std::string>();
     settings.erase(name);
   };
+  const auto number_of = [&](const char* name, const Json& value) {
+    if (!value.is_number()) refuse(task, fmt::format("{} is no number", name));
+    return value.get<double>();
+  };
+  const auto take_number = [&](const char* name, std::optional<double>& to) {
+    const auto found = settings.find(name);
+    if (found == settings.end()) return;
+    if (!found->is_null()) to = number_of(name, *found);
+    settings.erase(name);
+  };
+  take_number("compression_ratio_threshold", out.compression_ratio_threshold);
+  take_number("logprob_threshold", out.logprob_threshold);
+  take_number("no_speech_threshold", out.no_speech_threshold);
+  if (const auto found = settings.find("temperature"); found != settings.end()) {
+    const Json list = found->is_array() ? *found : found->is_null() ? Json::array() : Json::array({*found});
+    for (const Json& value : list) out.temperature.push_back(number_of("temperature", value));
+    for (const double value : out.temperature) {
+      if (!(value >= 0 && value <= 100)) refuse(task, "a temperature is out of range: 0 to 100");
+    }
+    settings.erase("temperature");
+  }
   take_text("language", out.language);
   take_text("task", out.task);
   if (const auto found = settings.find("condition_on_prev_tokens"); found != settings.end()) {
@@ -157,8 +193,15 @@ Transcription WhisperPipeline::operator()(const Audio& audio, const SpeechRecogn
                                             printable(wanted) +
                                             "s need attentions, which exported graphs do not give");
   }
-  whisper::TranscribeOptions asked = {given.language, given.task, given.return_timestamps,
-                                      given.condition_on_prev_tokens, config.max_new_tokens};
+  whisper::TranscribeOptions asked = {given.language,
+                                      given.task,
+                                      given.return_timestamps,
+                                      given.condition_on_prev_tokens,
+                                      config.max_new_tokens,
+                                      given.temperature,
+                                      given.compression_ratio_threshold,
+                                      given.logprob_threshold,
+                                      given.no_speech_threshold};
   if (!wanted.empty()) asked.return_timestamps = true;
   const whisper::Hearing hearing = hearing_of(model_, config, *settings_);
   const uint32_t rate = extractor_.sampling_rate();

@@ -1,7 +1,6 @@
 #include "reference/tensor.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -9,6 +8,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/large_pages.h"
 #include "tensor/convert.h"
 
 namespace ferry::reference {
@@ -39,22 +39,6 @@ Tensor from_bytes(DType dtype, const Dims& dims, std::span<const std::byte> byte
       return out;
     }
   }
-}
-
-// Large tensors come and go with every node: they go back to the system at once, and on pages of 2 MB it has
-// 512 times fewer to hand out.
-std::shared_ptr<const void> large_pages(size_t bytes) {
-  constexpr size_t kPage = size_t{1} << 21;
-  const size_t size = (bytes + kPage - 1) / kPage * kPage;
-  void* mapped = ::mmap(nullptr, size + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED) return nullptr;
-  auto* begin = static_cast<std::byte*>(mapped);
-  const size_t before = (kPage - reinterpret_cast<uintptr_t>(begin) % kPage) % kPage;
-  if (before > 0) ::munmap(begin, before);
-  begin += before;
-  ::munmap(begin + size, kPage - before);
-  ::madvise(begin, size, MADV_HUGEPAGE);
-  return {begin, [size](std::byte* memory) { ::munmap(memory, size); }};
 }
 
 template <typename To>
@@ -113,9 +97,11 @@ int64_t wrapped(int64_t value, DType dtype) {
 }
 
 std::shared_ptr<const void> Tensor::allocate(size_t bytes) {
-  constexpr size_t kLarge = size_t{2} << 21;
-  if (bytes >= kLarge) return large_pages(bytes);
-  return {std::malloc(std::max<size_t>(bytes, 1)), std::free};
+  constexpr size_t kLarge = size_t{1} << 22;
+  if (bytes < kLarge) return {std::malloc(std::max<size_t>(bytes, 1)), std::free};
+  return {map_large_pages(bytes), [bytes](std::byte* memory) {
+            if (memory != nullptr) unmap_large_pages(memory, bytes);
+          }};
 }
 
 Tensor Tensor::from_host(const HostTensor& host) {

@@ -185,9 +185,11 @@ bool is_encoder_decoder(const std::string& model, const LoadOptions& options, st
   if (!options.subfolder.empty()) check_relative_name(options.subfolder, "subfolder");
   const fs::path folder = root / options.subfolder;
   for (const fs::path& place : {folder, options.subfolder.empty() ? root / "onnx" : folder}) {
-    if (options.export_model) break;
-    if (ferry::is_regular_file(place / "encoder_model.onnx")) return true;
-    if (!files_with_extension(place, ".onnx").empty()) return false;
+    const auto graphs = files_with_extension(place, ".onnx");
+    if (options.export_model || graphs.empty()) continue;
+    return std::any_of(graphs.begin(), graphs.end(), [](const fs::path& file) {
+      return starts_with(file.filename().string(), "encoder_model");  // Or with a dtype's ending.
+    });
   }
   const auto config = nlohmann::ordered_json::parse(read_config(folder), nullptr, false);
   const auto type = config.find("model_type");

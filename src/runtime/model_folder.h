@@ -25,7 +25,7 @@ struct ModelFolder {
 /// for `task`. Errors: Error{not_found}, and those of the Hub and of main_export.
 ModelFolder open_model_folder(const std::string& model, const LoadOptions& options, std::string_view task);
 
-/// Whether `model` is an encoder with its decoder: there is an encoder_model.onnx; or where no graphs are
+/// Whether `model` is an encoder with its decoder: there is an encoder_model*.onnx; or where no graphs are
 /// yet, a checkpoint whose architecture is exported so for `task`. Errors: as open_model_folder,
 /// Error{unsupported} for an architecture that ferry does not know.
 bool is_encoder_decoder(const std::string& model, const LoadOptions& options, std::string_view task);

@@ -84,6 +84,14 @@ def pipelines(tokenizer):
              (files[2], {"generate_kwargs": {**few, "num_beams": 1, "condition_on_prev_tokens": True}, "return_timestamps": True}),
              (files[2], {"generate_kwargs": few, "chunk_length_s": 1.0}),
              (files[2], {"generate_kwargs": {**few, "num_beams": 1}, "chunk_length_s": 1.0, "stride_length_s": [0.2, 0.1], "return_timestamps": True})]
+    # Heard again by what zlib, the probabilities and silence say. Of what is drawn, the likeliest alone: top_k 1.
+    again = {**few, "top_k": 1, "temperature": [0.0, 0.4, 0.8]}
+    calls += [(files[2], {"generate_kwargs": {**again, **more}, "return_timestamps": True}) for more in (
+        {"logprob_threshold": -2.0, "compression_ratio_threshold": 2.4, "no_speech_threshold": 0.6},
+        {"temperature": [0.0, 0.6], "compression_ratio_threshold": 1.5, "condition_on_prev_tokens": True},
+        {"logprob_threshold": -2.33, "compression_ratio_threshold": 1.25, "condition_on_prev_tokens": True},
+        {"num_beams": 1, "logprob_threshold": -2.3, "no_speech_threshold": 0.002},
+        {"temperature": 0.7})]
     media.write("speech-recognition", "automatic-speech-recognition", make_model(tokenizer), calls, tokenizer=tokenizer,
                 feature_extractor=tr.WhisperFeatureExtractor(feature_size=16, chunk_length=1))
     for name in ("vocab.json", "merges.txt", "normalizer.json", "added_tokens.json"):

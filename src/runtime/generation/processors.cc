@@ -212,6 +212,9 @@ std::vector<LogitsProcessor> processors_of(const GenerationConfig& config, const
     add(config.eta_cutoff > 0, [&] { return eta_cutoff(config.eta_cutoff, keep); });
   }
   add(config.renormalize_logits, [&] { return log_softmax_scores(); });
+  add(options.observer != nullptr, [&]() -> LogitsProcessor {
+    return [see = options.observer](const Hypothesis& row, std::span<float> scores) { see(row, scores); };
+  });
   return out;
 }
 

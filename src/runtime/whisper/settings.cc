@@ -40,6 +40,12 @@ class Reader {
     if (!value->is_boolean()) refuse(key, "true or false");
     return value->get<bool>();
   }
+  [[nodiscard]] std::optional<double> number(const char* key) const {
+    const Json* value = find(key);
+    if (value == nullptr) return std::nullopt;
+    if (!value->is_number()) refuse(key, "a number");
+    return value->get<double>();
+  }
   [[nodiscard]] std::string text(const char* key) const {
     const Json* value = find(key);
     if (value == nullptr) return "";
@@ -95,14 +101,6 @@ std::vector<std::optional<int64_t>> read_forced(const Reader& reader) {
 
 Settings Settings::read(const Json& generation_config, const Json& config) {
   const Reader generation(generation_config, "generation_config.json"), model(config, "config.json");
-  for (const char* key : {"compression_ratio_threshold", "logprob_threshold", "no_speech_threshold"}) {
-    if (generation.find(key) != nullptr) {
-      throw Error(
-          ErrorCode::unsupported,
-          fmt::format(
-              "generation_config.json: {} is set, and falling back to other temperatures is not built", key));
-    }
-  }
   const auto either = [&](const char* key) {
     const auto found = generation.integer(key);
     return found ? found : model.integer(key);
@@ -116,6 +114,9 @@ Settings Settings::read(const Json& generation_config, const Json& config) {
   out.max_initial_timestamp_index = generation.integer("max_initial_timestamp_index");
   out.return_timestamps = generation.boolean("return_timestamps");
   out.condition_on_prev_tokens = generation.boolean("condition_on_prev_tokens").value_or(false);
+  out.compression_ratio_threshold = generation.number("compression_ratio_threshold");
+  out.logprob_threshold = generation.number("logprob_threshold");
+  out.no_speech_threshold = generation.number("no_speech_threshold");
   out.language = generation.text("language");
   out.task = generation.text("task");
   out.forced_decoder_ids = read_forced(generation);

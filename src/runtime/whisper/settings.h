@@ -20,6 +20,7 @@ struct Settings {
   std::optional<int64_t> max_initial_timestamp_index;
   std::optional<bool> return_timestamps;
   bool condition_on_prev_tokens = false;
+  std::optional<double> compression_ratio_threshold, logprob_threshold, no_speech_threshold;
   std::string language, task;  ///< "": not given.
   /// Tokens after decoder_start_token_id, in old configurations; nothing where the language is to be
   /// detected.
@@ -39,8 +40,7 @@ struct Settings {
   [[nodiscard]] int64_t segment_frames() const { return max_source_positions * kStride; }
   static constexpr int64_t kStride = 2;
 
-  /// Errors: Error{invalid_config} that names file and key; Error{unsupported} for thresholds of temperature
-  /// fallback, which is not built.
+  /// Errors: Error{invalid_config} that names file and key.
   static Settings read(const nlohmann::ordered_json& generation_config, const nlohmann::ordered_json& config);
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "runtime/whisper/fallback.h"
 #include "runtime/whisper/languages.h"
 
 namespace ferry::whisper {
@@ -39,7 +40,7 @@ int64_t task_id(const Settings& settings, const std::string& task) {
 }
 
 int64_t detect_language(const HostTensor& window, const Settings& settings, const Hearing& hearing) {
-  const auto scores = hearing.first_scores(window);
+  const auto scores = hearing.next_scores(window, {settings.decoder_start_token_id});
   // Of equal ones the first in the vocabulary, as argmax over it.
   std::optional<int64_t> best;
   Ids ids;
@@ -117,6 +118,80 @@ Ids without_end(Ids ids, const Settings& settings) {
   }
   if (!ids.empty() && ids.back() == settings.eos_token_id) ids.pop_back();
   return ids;
+}
+
+// What decides whether a window is heard again.
+struct Thresholds {
+  std::optional<double> compression_ratio, logprob, no_speech;
+
+  Thresholds(const Settings& settings, const TranscribeOptions& options)
+      : compression_ratio(options.compression_ratio_threshold ? options.compression_ratio_threshold
+                                                              : settings.compression_ratio_threshold),
+        logprob(options.logprob_threshold ? options.logprob_threshold : settings.logprob_threshold),
+        no_speech(options.no_speech_threshold ? options.no_speech_threshold : settings.no_speech_threshold) {
+    if (no_speech && !logprob)
+      throw Error(ErrorCode::usage, "no_speech_threshold needs a logprob_threshold beside it");
+  }
+};
+
+// How the next window is heard, after the last one.
+struct State {
+  bool one_beam = false;
+  bool condition = false;  // On the text before.
+};
+
+struct WindowHeard {
+  Ids ids;  // Without the end.
+  bool silent = false;
+};
+
+// <|nospeech|> stands before <|notimestamps|>. `place`: of decoder_start_token_id in the prompt.
+double probability_of_silence(const HostTensor& window, const Ids& prompt, size_t place,
+                              const Settings& settings, const Hearing& hearing) {
+  const Ids start(prompt.begin(), prompt.begin() + static_cast<std::ptrdiff_t>(place) + 1);
+  const auto scores = hearing.next_scores(window, start);
+  const int64_t none = settings.no_timestamps_token_id.value_or(0) - 1;
+  if (none < 0 || static_cast<size_t>(none) >= scores.size()) {
+    throw Error(ErrorCode::invalid_config,
+                "generation_config.json: no_speech_threshold needs no_timestamps_token_id");
+  }
+  return probability(scores, static_cast<size_t>(none));
+}
+
+// Padding alone goes: the end token counts in what follows.
+Ids without_padding(Ids ids, const Settings& settings) {
+  const auto is_padding = [&](int64_t id) { return id == settings.pad_token_id; };
+  auto count = static_cast<size_t>(std::count_if(ids.begin(), ids.end(), is_padding));
+  if (ids.empty() || !is_padding(ids.back())) count = 0;
+  if (count > 0 && settings.pad_token_id == settings.eos_token_id) --count;
+  ids.resize(ids.size() - count);
+  return ids;
+}
+
+WindowHeard hear_window(const HostTensor& window, const Ids& prompt, size_t start, bool timestamps,
+                        const Settings& settings, const TranscribeOptions& options, const Hearing& hearing,
+                        State& state) {
+  const Thresholds thresholds(settings, options);
+  const bool condition = options.condition_on_prev_tokens.value_or(settings.condition_on_prev_tokens);
+  std::vector<std::optional<double>> temperatures(options.temperature.begin(), options.temperature.end());
+  if (temperatures.empty()) temperatures.emplace_back();
+  WindowHeard out;
+  for (const auto& temperature : temperatures) {
+    constexpr double kLow = 0.5;
+    state.one_beam = state.one_beam || temperature.value_or(0) > 0;
+    const Said said = hearing.generate(
+        window, prompt, {timestamps, temperature, state.one_beam, thresholds.logprob.has_value()});
+    const Ids ids = without_padding(said.ids, settings);
+    out.ids = without_end(said.ids, settings);
+    state.condition = condition && temperature.value_or(0) < kLow;
+    const bool unsure = thresholds.logprob && said.mean_log_probability < *thresholds.logprob;
+    const bool repeats = thresholds.compression_ratio &&
+                         compression_ratio(ids, settings.vocab_size) > *thresholds.compression_ratio;
+    out.silent = unsure && thresholds.no_speech &&
+                 probability_of_silence(window, prompt, start, settings, hearing) > *thresholds.no_speech;
+    if (out.silent || !(unsure || repeats)) break;
+  }
+  return out;
 }
 
 struct Heard {
@@ -204,15 +279,22 @@ Ids transcribe(const HostTensor& features, const Settings& settings, const Trans
   const bool timestamps = wants_timestamps(settings, options, total > window_frames);
   const Ids start =
       initial_tokens(window_at(features, 0, window_frames), settings, options, timestamps, hearing);
-  const bool condition = options.condition_on_prev_tokens.value_or(settings.condition_on_prev_tokens);
+  State state;
+  state.condition = options.condition_on_prev_tokens.value_or(settings.condition_on_prev_tokens);
   std::vector<Ids> segments;
   for (int64_t seek = 0; seek < total;) {
-    Ids prompt = condition && !segments.empty() ? previous_text(segments, settings) : Ids();
+    Ids prompt = state.condition && !segments.empty() ? previous_text(segments, settings) : Ids();
+    const size_t place = prompt.size();
     prompt.insert(prompt.end(), start.begin(), start.end());
     check_length(prompt.size(), settings, options);
-    const Ids ids =
-        without_end(hearing.generate(window_at(features, seek, window_frames), prompt, timestamps), settings);
-    Heard heard = cut_segments(ids, settings, std::min(total - seek, window_frames));
+    const auto window = hear_window(window_at(features, seek, window_frames), prompt, place, timestamps,
+                                    settings, options, hearing, state);
+    const int64_t frames = std::min(total - seek, window_frames);
+    if (window.silent) {
+      seek += frames;
+      continue;
+    }
+    Heard heard = cut_segments(window.ids, settings, frames);
     segments.insert(segments.end(), heard.segments.begin(), heard.segments.end());
     seek += heard.frames;
   }

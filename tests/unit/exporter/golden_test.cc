@@ -326,6 +326,15 @@ TEST(ImageAxes, OfOneSizeAreNamedInTheFileAlone) {
   EXPECT_EQ(shape(), "[batch_size, num_channels, height, width]");
 }
 
+TEST(WindowsOfSound, AreTriedByTwoAndByOne) {
+  const auto part =
+      std::move(GoldenCase::load(golden_folder() / "whisper-automatic-speech-recognition").build()[0]);
+  const auto sizes = exporter::example_sizes(part.inputs, {});
+  ASSERT_EQ(sizes.size(), 2u);
+  EXPECT_EQ(sizes[0], (exporter::AxisSizes{{"batch_size", 2}}));
+  EXPECT_EQ(sizes[1], (exporter::AxisSizes{{"batch_size", 1}}));
+}
+
 TEST(ImageAxes, OfOutputsAreOptimums) {
   auto part = std::move(GoldenCase::load(golden_folder() / "segformer-semantic-segmentation").build()[0]);
   exporter::name_axes(part);

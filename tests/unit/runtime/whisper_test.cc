@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "runtime/model_folder.h"
+#include "runtime/whisper/fallback.h"
 #include "runtime/whisper/languages.h"
 #include "runtime/whisper/transcribe.h"
 #include "support/test_folder.h"
@@ -58,16 +59,26 @@ struct Calls {
   std::vector<Ids> prompts;
   std::vector<float> firsts;  // Of each window.
   std::vector<Ids> answers;
+  std::vector<double> sure = {};  // The mean log probability of each answer.
+  std::vector<std::string> attempts = {};
+  std::vector<Ids> asked = {};  // Of next_scores.
   Hearing hearing() {
-    return {[this](const HostTensor& window, const Ids& prompt, bool) {
+    return {[this](const HostTensor& window, const Ids& prompt, const Attempt& attempt) {
               prompts.push_back(prompt);
               firsts.push_back(window.as<float>()[0]);
-              return answers.at(prompts.size() - 1);
+              const auto temperature =
+                  attempt.temperature ? std::to_string(*attempt.temperature).substr(0, 3) : "-";
+              attempts.push_back(temperature + (attempt.one_beam ? " alone" : "") +
+                                 (attempt.measured ? "" : "?"));
+              const size_t i = prompts.size() - 1;
+              return Said{answers.at(i), i < sure.size() ? sure[i] : 0};
             },
-            [](const HostTensor&) {
+            [this](const HostTensor&, const Ids& prompt) {
+              asked.push_back(prompt);
               std::vector<float> scores(111);
               scores[52] = 1;
               scores[61] = 2;
+              scores[98] = 5;  // exp(5) / (exp(5) + exp(2) + exp(1) + 108) = 0.556
               return scores;
             }};
   }
@@ -105,6 +116,82 @@ TEST(Transcribe, ALongRecordingIsHeardInWindows) {
             (Ids{70, 100, 7, 103, 103, 8, 106, 101, 5, 104, 50, 52}));  // 9 of before at most.
 }
 
+TEST(Transcribe, WhatIsHeardBadlyIsHeardAgain) {
+  // Unsure, then a repetition, then good; the last window is good at once, in one beam from then on.
+  Calls calls;
+  const Ids repeated(17, 7);
+  calls.answers = {{100, 7, 110, 0}, repeated, {100, 8, 110, 0}, {100, 9, 110, 0}};
+  calls.sure = {-2, -0.5, -0.5, -0.1};
+  const TranscribeOptions options = {.return_timestamps = true,
+                                     .condition_on_prev_tokens = true,
+                                     .temperature = {0, 0.4, 0.8},
+                                     .compression_ratio_threshold = 1.3,
+                                     .logprob_threshold = -1};
+  EXPECT_EQ(transcribe(frames(40), small(), options, calls.hearing()), (Ids{100, 8, 110, 100, 9, 110}));
+  EXPECT_EQ(calls.attempts, (std::vector<std::string>{"0.0", "0.4 alone", "0.8 alone", "0.0 alone"}));
+  EXPECT_EQ(calls.firsts, (std::vector<float>{0, 0, 0, 20}));
+  // What was drawn at a high temperature is not handed on.
+  EXPECT_EQ(calls.prompts[3], (Ids{50, 52}));
+}
+
+TEST(Transcribe, TheLastTemperatureIsTakenAsItIs) {
+  Calls calls;
+  calls.answers = {{100, 7, 110, 0}, {100, 8, 110, 0}};
+  calls.sure = {-2, -2};
+  const TranscribeOptions options = {
+      .return_timestamps = true, .temperature = {0, 1}, .logprob_threshold = -1};
+  EXPECT_EQ(transcribe(frames(20), small(), options, calls.hearing()), (Ids{100, 8, 110}));
+  Calls once;
+  once.answers = {{100, 7, 110, 0}};
+  EXPECT_EQ(transcribe(frames(20), small(), {.return_timestamps = true}, once.hearing()), (Ids{100, 7, 110}));
+  EXPECT_EQ(once.attempts, (std::vector<std::string>{"-?"}));
+}
+
+TEST(Transcribe, SilenceIsSkippedWhereWhatIsHeardIsUnsure) {
+  const TranscribeOptions options = {.return_timestamps = true,
+                                     .temperature = {0, 0.5},
+                                     .logprob_threshold = -1,
+                                     .no_speech_threshold = 0.5};
+  Calls calls;
+  calls.answers = {{100, 7, 110, 0}, {100, 8, 110, 0}};
+  calls.sure = {-2, -0.5};
+  EXPECT_EQ(transcribe(frames(40), small(), options, calls.hearing()), (Ids{100, 8, 110}));
+  EXPECT_EQ(calls.attempts, (std::vector<std::string>{"0.0", "0.0"}));
+  EXPECT_EQ(calls.asked, (std::vector<Ids>{{50}, {50}}));  // The language; as far as decoder_start_token_id.
+  Calls louder;
+  louder.answers = {{100, 7, 110, 0}, {100, 8, 110, 0}};
+  louder.sure = {-2, -0.5};
+  TranscribeOptions sensitive = options;
+  sensitive.no_speech_threshold = 0.6;
+  EXPECT_EQ(transcribe(frames(20), small(), sensitive, louder.hearing()), (Ids{100, 8, 110}));
+}
+
+TEST(Likelihood, FollowsEveryBeamAndItsEnd) {
+  const auto log_of = [](std::vector<float> scores, size_t at) { return std::log(probability(scores, at)); };
+  const std::vector<float> first = {0, 1, 2}, a = {3, 0, 1}, b = {0, 0, 4}, c = {1, 1, 0};
+  Likelihood likelihood(1, {0});
+  likelihood.observe({}, first);
+  likelihood.observe(Ids{1}, a);
+  likelihood.observe(Ids{2}, b);
+  likelihood.observe(Ids{2, 2}, c);
+  likelihood.observe(Ids{2, 2, 1}, a);
+  EXPECT_NEAR(likelihood.mean(Ids{1, 0}), (log_of(first, 1) + log_of(a, 0)) / 2, 1e-6);
+  EXPECT_NEAR(likelihood.mean(Ids{2, 2, 1, 2}),
+              (log_of(first, 2) + log_of(b, 2) + log_of(c, 1) + log_of(a, 2)) / 4, 1e-6);
+  EXPECT_EQ(likelihood.mean({}), 0);
+  // Scores of sampling, divided by a temperature of 0.5, are those of the model again.
+  Likelihood sampled(0.5, {0});
+  sampled.observe({}, std::vector<float>{0, 2, 4});
+  EXPECT_NEAR(sampled.mean(Ids{2}), log_of(first, 2), 1e-6);
+}
+
+// len(bytes) / len(zlib.compress(bytes)) of Python 3.11, for tokens of 2 bytes.
+TEST(CompressionRatio, IsThatOfZlib) {
+  EXPECT_DOUBLE_EQ(compression_ratio(Ids(40, 1234), 51865), 80.0 / 13);
+  EXPECT_DOUBLE_EQ(compression_ratio(Ids{1, 2, 3, 4, 5}, 51865), 10.0 / 18);
+  EXPECT_DOUBLE_EQ(compression_ratio(Ids(40, 123), 100), 40.0 / 12);
+}
+
 TEST(Transcribe, WhatCannotBeIsSaid) {
   Calls calls;
   const auto with = [&](const TranscribeOptions& options, int64_t count = 5) {
@@ -115,7 +202,8 @@ TEST(Transcribe, WhatCannotBeIsSaid) {
   EXPECT_EQ(with({.task = "sing"}), "this model has no task sing; tasks are transcribe and translate");
   EXPECT_NE(with({.return_timestamps = false}, 50), "accepted");
   EXPECT_NE(with({.max_new_tokens = 18}), "accepted");
-  EXPECT_NE(message([] { Settings::read(Json{{"logprob_threshold", -1.0}}, Json::object()); }), "accepted");
+  EXPECT_NE(message([] { Settings::read(Json{{"logprob_threshold", "low"}}, Json::object()); }), "accepted");
+  EXPECT_EQ(with({.no_speech_threshold = 0.5}), "no_speech_threshold needs a logprob_threshold beside it");
   EXPECT_EQ(language_code("Castilian"), "es");
 }
 
@@ -134,7 +222,7 @@ TEST(EncoderDecoder, IsToldByTheFilesThatAreThere) {
   EXPECT_TRUE(is(golden / "whisper-automatic-speech-recognition-with-past"));
   EXPECT_FALSE(is(golden / "wav2vec2-automatic-speech-recognition"));
   touch(folder / "a" / "encoder_model.onnx");
-  touch(folder / "b" / "onnx" / "encoder_model.onnx");
+  touch(folder / "b" / "onnx" / "encoder_model_q4.onnx");
   touch(folder / "c" / "model.onnx");
   EXPECT_TRUE(is(folder / "a"));
   EXPECT_TRUE(is(folder / "b"));
