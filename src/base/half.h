@@ -16,8 +16,7 @@ inline float half_to_float(uint16_t bits) {
   return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(magnitude));
 }
 
-/// f32 to IEEE 754 binary16, round to nearest even; overflow gives infinity, NaN stays NaN. Choices instead
-/// of branches: a loop over it becomes vectors.
+/// f32 to IEEE 754 binary16, round to nearest even; overflow gives infinity, NaN stays NaN.
 inline uint16_t float_to_half(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const uint32_t sign = (bits >> 16) & 0x8000u;

@@ -32,6 +32,32 @@ void unpack_nibbles(std::span<const std::byte> in, bool is_signed, std::vector<i
   }
 }
 
+#if defined(__x86_64__)
+// Half floats by eights, with the instruction that nearly every processor has. The same bits as
+// float_to_half(). Returns how many it made.
+__attribute__((target("avx,f16c"))) size_t make_halves(const float* in, size_t count, std::byte* out) {
+  using Floats = float __attribute__((vector_size(32)));
+  size_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    Floats floats;
+    std::memcpy(&floats, in + i, sizeof floats);
+    const auto halves = __builtin_ia32_vcvtps2ph256(floats, 0);  // 0: to nearest even.
+    std::memcpy(out + i * sizeof(uint16_t), &halves, sizeof halves);
+  }
+  return i;
+}
+#endif
+
+size_t halves_at_once(std::span<const float> in, std::byte* out) {
+#if defined(__x86_64__)
+  static const bool able = __builtin_cpu_supports("avx") && __builtin_cpu_supports("f16c");
+  if (able) return make_halves(in.data(), in.size(), out);
+#endif
+  static_cast<void>(in);
+  static_cast<void>(out);
+  return 0;
+}
+
 [[noreturn]] void refuse(DType dtype, const char* what) {
   throw Error(ErrorCode::dtype_mismatch,
               fmt::format("elements of type {} cannot be {}", to_string(dtype), what));
@@ -113,7 +139,11 @@ void from_floats(std::span<const float> in, DType dtype, std::byte* out) {
     case DType::f64:
       return put([](float value) { return static_cast<double>(value); });
     case DType::f16:
-      return put(float_to_half);
+      for (size_t i = halves_at_once(in, out); i < in.size(); ++i) {
+        const uint16_t half = float_to_half(in[i]);
+        std::memcpy(out + i * sizeof half, &half, sizeof half);
+      }
+      return;
     case DType::bf16:
       return put(float_to_bfloat16);
     default:

@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 
 #include "base/error.h"
+#include "base/half.h"
 #include "tensor/weight_norm.h"
 
 namespace ferry {
@@ -71,6 +73,40 @@ TEST(Weight, UnalignedSourcesAreTurnedToo) {
   std::memcpy(bytes.data() + 1, values.data(), values.size());
   const Weight w = Weight::stored(memory_source(std::move(bytes)), 1, DType::f32, {40, 24});
   EXPECT_EQ(w.transpose().bytes(), ramp({40, 24}).transpose().bytes());
+}
+
+TEST(Weight, HalvesAreTheSameAloneAndByEights) {
+  std::vector<float> values;
+  for (uint32_t bits = 0; bits < 0xFFFF0000u; bits += 0x2FFF1u) values.push_back(std::bit_cast<float>(bits));
+  for (const uint32_t bits :
+       {0x7F800000u, 0xFF800000u, 0x7F800001u, 0x7FC12345u, 0x477FF000u, 0x33000000u, 0x33000001u})
+    values.push_back(std::bit_cast<float>(bits));
+  const auto count = static_cast<int64_t>(values.size());
+  const auto bytes = Weight::from_f32({count}, values).cast(DType::f16).bytes();
+  for (size_t i = 0; i < values.size(); ++i) {
+    uint16_t half = 0;
+    std::memcpy(&half, bytes.data() + 2 * i, 2);
+    ASSERT_EQ(half, float_to_half(values[i])) << std::hexfloat << values[i];
+  }
+}
+
+// More than is read at once, of rows that do not divide it.
+TEST(Weight, LongConversionsOfTransposesReadTheSameInAnyPieces) {
+  std::vector<float> values(1031 * 1100);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 2039);
+  const Dims dims = {1031, 1100};
+  const Weight stored =
+      Weight::inline_bytes(DType::f16, dims, Weight::from_f32(dims, values).cast(DType::f16).bytes());
+  const Weight turned = stored.transpose().cast(DType::f32);
+  const auto all = turned.as_f32();
+  for (size_t r = 0; r < 1100; r += 7) {
+    for (size_t c = 0; c < 1031; ++c) ASSERT_EQ(all[r * 1031 + c], values[c * 1100 + r]);
+  }
+  for (const uint64_t first : {uint64_t{0}, uint64_t{1}, uint64_t{1031 * 3 - 1}, uint64_t{1031 * 64 + 5}}) {
+    std::vector<float> part(1031 * 40 + 13);
+    turned.read(first, part.size(), reinterpret_cast<std::byte*>(part.data()));
+    ASSERT_TRUE(std::equal(part.begin(), part.end(), all.begin() + static_cast<ptrdiff_t>(first)));
+  }
 }
 
 TEST(Weight, Concatenation) {
