@@ -36,14 +36,16 @@ struct ShapeOptions {
 /// is quantized already (GPTQ, AWQ) keeps its integers, with or without this: they become MatMulNBits.
 struct ExportQuantization {
   /// "int8": weights, with a scale a column, and activations of 8 bits (dynamic quantization,
-  /// ferry/quantization.h); "uint8": the same with unsigned weights; "int4": weights alone, in blocks
-  /// (com.microsoft MatMulNBits); "": none.
+  /// ferry/quantization.h); "uint8": the same with unsigned weights; "int4", "int8-weights": weights alone,
+  /// in blocks (com.microsoft MatMulNBits); "": none.
   std::string method;
-  // Of int4.
-  int64_t block_size = 32;  ///< Weights that share a scale: 16, 32, 64, 128 or 256.
-  bool symmetric = true;    ///< Without zero points.
-  int head_bits = 0;        ///< Of a language model's head: 4, 8, or 0 to leave it in floats.
-  // Of int4, and of a checkpoint's own integers.
+  // Of weights alone.
+  int64_t block_size = 32;        ///< Weights that share a scale: 16, 32, 64, 128 or 256.
+  bool symmetric = true;          ///< Without zero points.
+  std::string algorithm = "rtn";  ///< "rtn", "mse" or "hqq": see WeightQuantization (ferry/quantization.h).
+  int head_bits = 0;              ///< Of a language model's head: 4, 8, or 0 to leave it in floats.
+  int embedding_bits = 0;         ///< Of the tables that input_ids are looked up in: 4, 8, or 0.
+  // Of these, and of a checkpoint's own integers.
   int64_t accuracy_level =
       4;  ///< What ONNX Runtime multiplies with: 4 is 8-bit integers, 0 and 1 are floats.
 };

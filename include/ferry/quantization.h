@@ -72,6 +72,25 @@ struct AutoQuantizationConfig {
   static QuantizationConfig named(const std::string& preset, const Options& options);
 };
 
+/// Weights alone, in blocks with a scale each: com.microsoft's MatMulNBits and GatherBlockQuantized.
+/// Activations stay floats in the model.
+struct WeightQuantization {
+  int bits = 4;             ///< 4 or 8.
+  int64_t block_size = 32;  ///< Weights that share a scale: 16, 32, 64, 128 or 256.
+  bool symmetric = true;    ///< Without zero points.
+  /// "rtn": a scale from the extremes of its block; "mse": the one of the least squared error; "hqq":
+  /// half-quadratic quantization, whose blocks have zero points whatever `symmetric` says.
+  std::string algorithm = "rtn";
+  int head_bits = 0;  ///< Of a language model's head: 4, 8, or 0 to leave it in floats.
+  int embedding_bits =
+      0;  ///< Of the tables that input_ids are looked up in: 4, 8, or 0 to leave them in floats.
+  int64_t accuracy_level =
+      4;  ///< What ONNX Runtime multiplies with: 4 is 8-bit integers, 0 and 1 are floats.
+  std::vector<std::string> nodes_to_quantize;      ///< Names; empty: all of `operators_to_quantize`.
+  std::vector<std::string> nodes_to_exclude;       ///< Names.
+  std::vector<std::string> operators_to_quantize;  ///< Of MatMul, Gemm and Gather; empty: all three.
+};
+
 enum class CalibrationMethod : uint8_t { MinMax, Entropy, Percentile };
 
 /// How ranges of activations are found on data, for static quantization; the names of Optimum's.
@@ -172,6 +191,9 @@ class ORTQuantizer {
   QuantizationReport quantize(const QuantizationConfig& config, const std::filesystem::path& save_dir) const {
     return quantize(config, save_dir, SaveOptions());
   }
+  /// Weights alone. No ort_config.json is written: Optimum has no words for it.
+  QuantizationReport quantize(const WeightQuantization& config, const std::filesystem::path& save_dir,
+                              const SaveOptions& options) const;
 
   [[nodiscard]] const std::filesystem::path& model() const { return model_; }
 
@@ -195,5 +217,9 @@ QuantizationReport quantize_folder(const std::filesystem::path& folder, const Qu
                                    const std::filesystem::path& save_dir,
                                    const ORTQuantizer::SaveOptions& options,
                                    const Calibration* calibration = nullptr);
+/// The same for weights alone.
+QuantizationReport quantize_folder(const std::filesystem::path& folder, const WeightQuantization& config,
+                                   const std::filesystem::path& save_dir,
+                                   const ORTQuantizer::SaveOptions& options);
 
 }  // namespace ferry

@@ -68,9 +68,10 @@ void add_graph_flags(CLI::App& app, ExportFlags& flags) {
       ->check(CLI::IsMember({"O1", "O2", "O3", "O4"}))
       ->group(group);
   auto& quantization = flags.options.quantization;
-  app.add_option("--quantize", quantization.method,
-                 "int8, uint8: weights and activations of 8 bits; int4: weights alone, in blocks")
-      ->check(CLI::IsMember({"int8", "uint8", "int4"}))
+  app.add_option(
+         "--quantize", quantization.method,
+         "int8, uint8: weights and activations of 8 bits; int4, int8-weights: weights alone, in blocks")
+      ->check(CLI::IsMember({"int8", "uint8", "int4", "int8-weights"}))
       ->group(group);
   app.add_option(
          "--dtypes", flags.options.dtypes,
@@ -79,17 +80,29 @@ void add_graph_flags(CLI::App& app, ExportFlags& flags) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->group(group);
-  app.add_option("--block-size", quantization.block_size, "Weights of int4 that share a scale")
+  app.add_option("--block-size", quantization.block_size, "Weights in blocks: how many share a scale")
       ->check(CLI::IsMember({16, 32, 64, 128, 256}))
       ->capture_default_str()
       ->group(group);
   app.add_flag_callback(
          "--asymmetric", [&quantization] { quantization.symmetric = false; },
-         "Blocks of int4 have zero points")
+         "Weights in blocks: with zero points")
       ->group(group);
   app.add_option("--head-bits", quantization.head_bits,
-                 "Of a language model's head with int4: 4, 8, or 0 to leave it in floats")
+                 "Weights in blocks: bits of a language model's head; 0 leaves it in floats")
       ->check(CLI::IsMember({0, 4, 8}))
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--embedding-bits", quantization.embedding_bits,
+                 "Weights in blocks: bits of the embeddings of tokens; 0 leaves them in floats")
+      ->check(CLI::IsMember({0, 4, 8}))
+      ->capture_default_str()
+      ->group(group);
+  app.add_option(
+         "--algorithm", quantization.algorithm,
+         "Weights in blocks: scales from extremes (rtn), of the least squared error (mse), or half-quadratic "
+         "with zero points (hqq)")
+      ->check(CLI::IsMember({"rtn", "mse", "hqq"}))
       ->capture_default_str()
       ->group(group);
   app.add_flag("--genai-config", flags.options.genai_config,

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/quantize_loss.h"
+#include "cli/quantize_weights.h"
 #include "exporter/ort_config.h"
 #include "exporter/quantization_config.h"
 #include "ferry/quantization.h"
@@ -49,6 +50,7 @@ struct CalibrationFlags {
 struct Flags {
   std::string onnx_model, output, config;
   LossFlags loss;
+  WeightFlags weights;
   std::array<bool, kPresets.size()> presets{};
   bool all_matmuls = false, qoperator = false;
   CalibrationFlags calibration;
@@ -184,12 +186,27 @@ nlohmann::ordered_json report_json(const QuantizationReport& report, const std::
   return {{"output", output}, {"files", std::move(files)}, {"seconds", report.seconds}};
 }
 
-void quantize(Flags& flags, const Context& context) {
-  if (flags.onnx_model.empty()) throw Error(ErrorCode::usage, "--onnx_model is missing");
-  if (flags.output.empty()) throw Error(ErrorCode::usage, "the output folder (-o) is missing");
-  check(flags.loss, flags.onnx_model);
-  ORTQuantizer::SaveOptions saving;
-  saving.log = &context.log();
+QuantizationReport quantize_weights(const Flags& flags, const ORTQuantizer::SaveOptions& saving) {
+  const bool preset =
+      std::any_of(flags.presets.begin(), flags.presets.end(), [](bool asked) { return asked; });
+  const auto& options = flags.options;
+  if (preset || !flags.config.empty() || options.is_static || options.per_channel || options.reduce_range ||
+      flags.all_matmuls || flags.qoperator || !flags.calibration.data.empty() || flags.loss.max_loss) {
+    throw Error(
+        ErrorCode::usage,
+        "--int4 and --int8_weights quantize weights alone: no preset, nor an option of one, goes with "
+        "them");
+  }
+  WeightQuantization config = weight_config(flags.weights);
+  config.nodes_to_quantize = options.nodes_to_quantize;
+  config.nodes_to_exclude = options.nodes_to_exclude;
+  config.operators_to_quantize = options.operators_to_quantize;
+  return quantize_folder(flags.onnx_model, config, flags.output, saving);
+}
+
+SearchedQuantization quantize_integers(const Flags& flags, ORTQuantizer::SaveOptions& saving,
+                                       const Context& context) {
+  refuse_weight_flags(flags.weights);
   QuantizationConfig config = chosen_config(flags, saving);
   check_static_flags(flags, config);
   if (flags.all_matmuls) config.matmul_const_b_only = false;
@@ -204,6 +221,20 @@ void quantize(Flags& flags, const Context& context) {
   } else {
     searched.quantization = quantize_folder(flags.onnx_model, config, flags.output, saving, data);
   }
+  return searched;
+}
+
+void quantize(Flags& flags, const Context& context) {
+  if (flags.onnx_model.empty()) throw Error(ErrorCode::usage, "--onnx_model is missing");
+  if (flags.output.empty()) throw Error(ErrorCode::usage, "the output folder (-o) is missing");
+  check(flags.loss, flags.onnx_model);
+  ORTQuantizer::SaveOptions saving;
+  saving.log = &context.log();
+  SearchedQuantization searched;
+  if (flags.weights.asked())
+    searched.quantization = quantize_weights(flags, saving);
+  else
+    searched = quantize_integers(flags, saving, context);
   const QuantizationReport& report = searched.quantization;
   for (const auto& file : report.files) {
     context.log().info(fmt::format("{}: {:.1f} MB -> {:.1f} MB, quantized {}", printable(file.file),
@@ -259,9 +290,8 @@ void add_static_flags(CLI::App& app, Flags& flags) {
 void add_quantize(CLI::App& parent, Context& context) {
   auto flags = std::make_shared<Flags>();
   flags->options.per_channel = false;
-  CLI::App* app =
-      context.command(parent, "quantize", "Quantize the ONNX models of a folder to 8-bit integers",
-                      [flags, &context] { quantize(*flags, context); });
+  CLI::App* app = context.command(parent, "quantize", "Quantize the ONNX models of a folder",
+                                  [flags, &context] { quantize(*flags, context); });
   app->add_option("--onnx_model", flags->onnx_model, "Folder that holds the ONNX models to quantize");
   app->add_option("-o,--output", flags->output, "Folder for the quantized models");
   const char* group = "For which processor (one of them)";
@@ -280,6 +310,7 @@ void add_quantize(CLI::App& parent, Context& context) {
       ->delimiter(',');
   add_static_flags(*app, *flags);
   add_loss_flags(*app, flags->loss);
+  add_weight_flags(*app, flags->weights);
   app->add_flag("--all_matmuls", flags->all_matmuls,
                 "Products of two activations, too (attention's), as Optimum does");
 }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "exporter/weight_quantization.h"
 #include "passes/fold.h"
 #include "passes/quantize/dynamic.h"
 #include "passes/quantize/matmul_nbits.h"
@@ -35,26 +36,45 @@ struct Agreement {
   }
 };
 
+WeightQuantization weights_of(const ExportQuantization& how) {
+  WeightQuantization out;
+  out.bits = how.method == "int8-weights" ? 8 : 4;
+  out.block_size = how.block_size;
+  out.symmetric = how.symmetric;
+  out.algorithm = how.algorithm;
+  out.head_bits = how.head_bits;
+  out.embedding_bits = how.embedding_bits;
+  out.accuracy_level = how.accuracy_level;
+  return out;
+}
+
 }  // namespace
+
+bool is_weights_alone(const ExportQuantization& how) {
+  return how.method == "int4" || how.method == "int8-weights";
+}
 
 void check_quantization(const MainExportOptions& options) {
   const std::string& method = options.quantization.method;
   const ExportQuantization none;
   const bool has_blocks = options.quantization.block_size != none.block_size ||
                           options.quantization.symmetric != none.symmetric ||
-                          options.quantization.head_bits != none.head_bits;
-  const bool has_int4 =
-      method == "int4" || std::any_of(options.dtypes.begin(), options.dtypes.end(),
-                                      [](const auto& dtype) { return starts_with(dtype, "q4"); });
+                          options.quantization.algorithm != none.algorithm ||
+                          options.quantization.head_bits != none.head_bits ||
+                          options.quantization.embedding_bits != none.embedding_bits;
+  const bool has_int4 = is_weights_alone(options.quantization) ||
+                        std::any_of(options.dtypes.begin(), options.dtypes.end(),
+                                    [](const auto& dtype) { return starts_with(dtype, "q4"); });
   if (has_blocks && !has_int4)
-    throw Error(ErrorCode::usage, "--block-size, --asymmetric and --head-bits belong to --quantize int4");
-  const int64_t level = options.quantization.accuracy_level;
-  if (level != 0 && level != 1 && level != 4)
-    throw Error(ErrorCode::usage, fmt::format("an accuracy level of {} is not one of 0, 1, 4", level));
+    throw Error(
+        ErrorCode::usage,
+        "--block-size, --asymmetric, --algorithm, --head-bits and --embedding-bits belong to --quantize int4 "
+        "and int8-weights");
+  (void)nbits_options(weights_of(options.quantization));
   if (method.empty()) return;
-  if (method != "int8" && method != "uint8" && method != "int4") {
-    throw Error(ErrorCode::usage,
-                fmt::format("--quantize {} is not one of int8, uint8, int4", printable(method)));
+  if (method != "int8" && method != "uint8" && !is_weights_alone(options.quantization)) {
+    throw Error(ErrorCode::usage, fmt::format("--quantize {} is not one of int8, uint8, int4, int8-weights",
+                                              printable(method)));
   }
   const auto refuse = [&](const std::string& flag) {
     throw Error(
@@ -64,9 +84,6 @@ void check_quantization(const MainExportOptions& options) {
   if (options.dtype != "fp32") refuse("--dtype " + options.dtype);
   if (options.optimize == "O4") refuse("--optimize O4");
   if (options.weights == MainExportOptions::Weights::in_place) refuse("--weights in-place");
-  const int bits = options.quantization.head_bits;
-  if (bits != 0 && bits != 4 && bits != 8)
-    throw Error(ErrorCode::usage, fmt::format("a head of {} bits is not one of 0 (as it is), 4, 8", bits));
 }
 
 namespace {
@@ -86,10 +103,6 @@ bool take_stored(ir::Graph& graph, int64_t accuracy_level, const std::string& fi
 
 }  // namespace
 
-bool is_weights_alone(const ExportQuantization& how) {
-  return how.method == "int4";
-}
-
 bool quantize_weights(ir::Graph& graph, const ExportQuantization& how, bool half, const std::string& file,
                       const Log& log) {
   // ONNX Runtime 1.32 multiplies f16 by 8-bit integers wrongly where its own optimizer does not take the node
@@ -97,15 +110,14 @@ bool quantize_weights(ir::Graph& graph, const ExportQuantization& how, bool half
   const int64_t accuracy_level = half ? 0 : how.accuracy_level;
   const bool rounds = take_stored(graph, accuracy_level, file, log) && accuracy_level == 4;
   if (!is_weights_alone(how)) return rounds;
-  passes::MatMulNBitsOptions options;
-  options.format = {4, how.block_size, how.symmetric};
-  options.head_bits = how.head_bits;
-  options.accuracy_level = accuracy_level;
+  auto config = weights_of(how);
+  config.accuracy_level = accuracy_level;
   if (how.head_bits != 0) passes::untie_products(graph);
-  const auto result = passes::quantize_matmul_nbits(graph, options);
-  log.info(fmt::format("{}: the weights of {} products quantized to int4 in blocks of {}{}", file,
-                       result.quantized, how.block_size,
-                       result.kept.empty() ? "" : "; left as they are: " + join(result.kept)));
+  const auto result = passes::quantize_matmul_nbits(graph, nbits_options(config));
+  std::vector<std::string> kept;
+  for (const auto& node : result.kept) kept.push_back(node.name);
+  log.info(fmt::format("{}: the weights of {} nodes quantized to {}{}", file, result.quantized.size(),
+                       describe(config), kept.empty() ? "" : "; left as they are: " + join(kept)));
   return true;
 }
 

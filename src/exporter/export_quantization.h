@@ -8,7 +8,7 @@ namespace ferry::exporter {
 /// Errors: Error{usage} for combinations that cannot be, by the flag that stands in the way.
 void check_quantization(const MainExportOptions& options);
 
-/// Whether activations stay as they are: int4.
+/// Whether activations stay as they are: int4, int8-weights.
 bool is_weights_alone(const ExportQuantization& how);
 
 /// Takes over the integers of a checkpoint that is quantized, and quantizes weights if `how` says so: before

@@ -13,7 +13,10 @@
 #include "exporter/quantization_config.h"
 #include "exporter/quantize_graph.h"
 #include "exporter/side_files.h"
+#include "exporter/weight_quantization.h"
+#include "onnx/reader.h"
 #include "onnx/writer.h"
+#include "passes/fold.h"
 
 namespace ferry {
 namespace {
@@ -24,20 +27,22 @@ const Log& log_of(const Log* log) {
   return log != nullptr ? *log : silent;
 }
 
+using Pass = std::function<passes::QuantizationResult(ir::Graph&)>;
+using Read = std::function<ir::Graph(const fs::path& model, const Log& log)>;
+
 struct Run {
-  const QuantizationConfig& config;
   const ORTQuantizer::SaveOptions& options;
   const Log& log;
   StagingFolder& staging;
 
-  [[nodiscard]] QuantizedFile quantize(const fs::path& model, const TensorRanges& ranges) const {
-    ir::Graph graph = exporter::read_to_quantize(model, log);
+  [[nodiscard]] QuantizedFile quantize(const fs::path& model, const Read& read, const Pass& pass) const {
+    ir::Graph graph = read(model, log);
     QuantizedFile out;
     out.bytes_before = exporter::stored_bytes(model, graph);
     const std::string suffix = options.file_suffix.empty() ? "" : "_" + options.file_suffix;
     out.file = model.stem().string() + suffix + ".onnx";
     log.info("Quantizing model...");
-    take(exporter::quantize_graph(graph, config, ranges), out);
+    take(pass(graph), out);
     write(graph, out);
     if (options.check) options.check(staging.path() / out.file);
     return out;
@@ -72,33 +77,76 @@ struct Run {
   }
 };
 
+// Every model by the pass that pass_of(model) gives, and what else the folder gets.
+QuantizationReport run_on_files(const std::vector<fs::path>& models, const fs::path& save_dir,
+                                const ORTQuantizer::SaveOptions& options, const Read& read,
+                                const std::function<Pass(const fs::path& model)>& pass_of,
+                                const std::function<void(StagingFolder&)>& add_files) {
+  const auto start = std::chrono::steady_clock::now();
+  StagingFolder staging(save_dir);
+  QuantizationReport report;
+  std::vector<std::string> names;
+  for (const auto& model : models) {
+    with_context(printable(model.filename().string()), [&] {
+      report.files.push_back(
+          Run{options, log_of(options.log), staging}.quantize(model, read, pass_of(model)));
+    });
+    names.push_back(report.files.back().file);
+  }
+  add_files(staging);
+  exporter::copy_side_files(models[0].parent_path(), staging);
+  staging.commit(names);
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
 using RangesOf = std::function<TensorRanges(const fs::path& model, const fs::path& working_folder)>;
 
 QuantizationReport quantize_files(const std::vector<fs::path>& models, const QuantizationConfig& config,
                                   const fs::path& save_dir, const ORTQuantizer::SaveOptions& options,
                                   const RangesOf& ranges_of) {
-  const Log& log = log_of(options.log);
-  const auto start = std::chrono::steady_clock::now();
   config.check();
-  StagingFolder staging(save_dir);
-  QuantizationReport report;
-  std::vector<std::string> names;
-  log.info(fmt::format("Creating {} quantizer: {}", config.is_static ? "static" : "dynamic", config.str()));
-  for (const auto& model : models) {
-    with_context(printable(model.filename().string()), [&] {
-      const TensorRanges ranges = config.is_static ? ranges_of(model, save_dir) : TensorRanges();
-      report.files.push_back(Run{config, options, log, staging}.quantize(model, ranges));
-    });
-    names.push_back(report.files.back().file);
-  }
-  exporter::OrtConfig saved;
-  saved.use_external_data_format = options.use_external_data_format;
-  saved.quantization = exporter::to_json(config);
-  staging.write("ort_config.json", exporter::to_text(saved));
-  exporter::copy_side_files(models[0].parent_path(), staging);
-  staging.commit(names);
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return report;
+  log_of(options.log)
+      .info(fmt::format("Creating {} quantizer: {}", config.is_static ? "static" : "dynamic", config.str()));
+  const auto pass_of = [&](const fs::path& model) -> Pass {
+    if (!config.is_static)
+      return [&](ir::Graph& graph) { return exporter::quantize_graph(graph, config, {}); };
+    return [&, ranges = ranges_of(model, save_dir)](ir::Graph& graph) {
+      return exporter::quantize_graph(graph, config, ranges);
+    };
+  };
+  return run_on_files(models, save_dir, options, exporter::read_to_quantize, pass_of,
+                      [&](StagingFolder& staging) {
+                        exporter::OrtConfig saved;
+                        saved.use_external_data_format = options.use_external_data_format;
+                        saved.quantization = exporter::to_json(config);
+                        staging.write("ort_config.json", exporter::to_text(saved));
+                      });
+}
+
+QuantizationReport quantize_files(const std::vector<fs::path>& models, const WeightQuantization& config,
+                                  const fs::path& save_dir, const ORTQuantizer::SaveOptions& options) {
+  const auto pass_options = exporter::nbits_options(config);
+  log_of(options.log).info("Creating weight-only quantizer: " + exporter::describe(config));
+  // A head that stays in floats goes on sharing them with the embeddings.
+  const Read read = [&](const fs::path& model, const Log& log) {
+    onnx::ReadOptions reading;
+    reading.log = &log;
+    ir::Graph graph = onnx::read_model(model, reading);
+    passes::require_not_quantized(graph);
+    if (config.head_bits != 0) passes::untie_products(graph);
+    return graph;
+  };
+  const Pass pass = [&](ir::Graph& graph) { return passes::quantize_matmul_nbits(graph, pass_options); };
+  return run_on_files(
+      models, save_dir, options, read, [&](const fs::path&) { return pass; }, [](StagingFolder&) {});
+}
+
+void require_other_folder(const fs::path& folder, const fs::path& save_dir) {
+  std::error_code ignored;
+  if (folder != save_dir && !fs::equivalent(folder, save_dir, ignored)) return;
+  throw Error(ErrorCode::usage,
+              "The output directory must be different than the directory hosting the ONNX model.");
 }
 
 [[noreturn]] void no_ranges() {
@@ -136,6 +184,11 @@ QuantizationReport ORTQuantizer::quantize(const QuantizationConfig& config, cons
   });
 }
 
+QuantizationReport ORTQuantizer::quantize(const WeightQuantization& config, const fs::path& save_dir,
+                                          const SaveOptions& options) const {
+  return quantize_files({model_}, config, save_dir, options);
+}
+
 void ORTQuantizer::partial_fit(const std::vector<CalibrationSample>& dataset, const CalibrationConfig& config,
                                const FitOptions& options) {
   if (calibrator_ == nullptr) calibrator_ = std::make_shared<exporter::Calibrator>(model_, config, options);
@@ -168,16 +221,18 @@ TensorRanges ORTQuantizer::fit(const std::vector<CalibrationSample>& dataset, co
 QuantizationReport quantize_folder(const fs::path& folder, const QuantizationConfig& config,
                                    const fs::path& save_dir, const ORTQuantizer::SaveOptions& options,
                                    const Calibration* calibration) {
-  std::error_code ignored;
-  if (folder == save_dir || fs::equivalent(folder, save_dir, ignored)) {
-    throw Error(ErrorCode::usage,
-                "The output directory must be different than the directory hosting the ONNX model.");
-  }
+  require_other_folder(folder, save_dir);
   const auto ranges_of = [&](const fs::path& model, const fs::path& working_folder) {
     if (calibration == nullptr) no_ranges();
     return exporter::calibrated_ranges(model, config, *calibration, working_folder, options.log);
   };
   return quantize_files(exporter::model_files(folder), config, save_dir, options, ranges_of);
+}
+
+QuantizationReport quantize_folder(const fs::path& folder, const WeightQuantization& config,
+                                   const fs::path& save_dir, const ORTQuantizer::SaveOptions& options) {
+  require_other_folder(folder, save_dir);
+  return quantize_files(exporter::model_files(folder), config, save_dir, options);
 }
 
 }  // namespace ferry

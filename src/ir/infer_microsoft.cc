@@ -39,6 +39,21 @@ void matmul_nbits(Inference& in) {
   in.set(0, dtype, out);
 }
 
+// Rows of a table whose elements are packed into bytes along the last dimension.
+void gather_block_quantized(Inference& in) {
+  const DType dtype = in.input(2).dtype;
+  if (!in.input(0).shape || !in.input(1).shape) return in.set(0, dtype);
+  const Shape& data = in.shape(0);
+  in.require(!data.empty() && in.node().get("gather_axis", int64_t{0}) == 0,
+             "rows are gathered of tables alone");
+  const int64_t bits = in.node().get("bits", int64_t{4});
+  in.require(bits == 2 || bits == 4 || bits == 8, "bits are 2, 4 or 8");
+  Shape out = in.shape(1);
+  out.insert(out.end(), data.begin() + 1, data.end());
+  if (in.input(0).dtype == DType::u8) out.back() = out.back() * Dim(8 / bits);
+  in.set(0, dtype, out);
+}
+
 // A cache [B, heads, P, size] with `length` tokens more.
 void set_present(Inference& in, size_t past_input, size_t output, const Shape& fresh) {
   const DType dtype = in.input(0).dtype;
@@ -103,6 +118,7 @@ constexpr OpDef kOps[] = {
     {"RotaryEmbedding", like_first, kMicrosoftDomain},
     {"FusedMatMul", fused_matmul, kMicrosoftDomain},
     {"MatMulNBits", matmul_nbits, kMicrosoftDomain},
+    {"GatherBlockQuantized", gather_block_quantized, kMicrosoftDomain},
 };
 
 }  // namespace

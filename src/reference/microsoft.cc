@@ -197,6 +197,46 @@ void matmul_nbits(Call& call) {
   call.set(0, call.has(5) ? sum_of(call, out, call.input(5)) : out);
 }
 
+// Rows of u8[V, ..., packed], dequantized in blocks of the last dimension.
+void gather_block_quantized(Call& call) {
+  const Tensor &data = call.input(0), &indices = call.input(1);
+  const auto bits = static_cast<size_t>(call.attribute("bits", int64_t{4}));
+  const int64_t block = call.attribute("block_size", int64_t{128});
+  call.require(call.attribute("gather_axis", int64_t{0}) == 0 && data.rank() >= 2 && block > 0,
+               "an unusual table");
+  call.require(bits == 2 || bits == 4 || bits == 8, "bits is odd");
+  const int64_t bytes = data.dims().back(), width = bytes * 8 / static_cast<int64_t>(bits);
+  const int64_t blocks = (width + block - 1) / block;
+  const int64_t rows = data.dims()[0], lines = product(data.dims(), 1, data.rank() - 1);
+  const auto packed = data.get<int64_t>();
+  const auto scales = call.input(2).get<float>();
+  call.require(static_cast<int64_t>(scales.size()) == rows * lines * blocks, "the scales have another size");
+  const size_t zero_bytes = (static_cast<size_t>(blocks) * bits + 7) / 8;
+  Dims dims = indices.dims();
+  dims.insert(dims.end(), data.dims().begin() + 1, data.dims().end());
+  dims.back() = width;
+  Tensor out = Tensor::make<float>(dims);
+  float* y = out.edit<float>().data();
+  for (int64_t row : indices.get<int64_t>()) {
+    if (row < 0) row += rows;
+    call.require(row >= 0 && row < rows, "an index is not in the table");
+    for (int64_t line = row * lines; line < (row + 1) * lines; ++line) {
+      const auto at = static_cast<size_t>(line);
+      for (int64_t k = 0; k < width; ++k) {
+        int64_t zero = int64_t{1} << (bits - 1);
+        if (call.has(3))
+          zero = unpacked(call.input(3).get<int64_t>().subspan(at * zero_bytes, zero_bytes),
+                          static_cast<size_t>(k / block), bits);
+        const int64_t q =
+            unpacked(packed.subspan(at * static_cast<size_t>(bytes), static_cast<size_t>(bytes)),
+                     static_cast<size_t>(k), bits);
+        *y++ = static_cast<float>(q - zero) * scales[static_cast<size_t>(line * blocks + k / block)];
+      }
+    }
+  }
+  call.set(0, out);
+}
+
 constexpr Op kOps[] = {
     {"Gelu", gelu, ir::kMicrosoftDomain},
     {"BiasGelu", bias_gelu, ir::kMicrosoftDomain},
@@ -207,6 +247,7 @@ constexpr Op kOps[] = {
     {"RotaryEmbedding", rotary_embedding, ir::kMicrosoftDomain},
     {"FusedMatMul", fused_matmul, ir::kMicrosoftDomain},
     {"MatMulNBits", matmul_nbits, ir::kMicrosoftDomain},
+    {"GatherBlockQuantized", gather_block_quantized, ir::kMicrosoftDomain},
 };
 
 }  // namespace

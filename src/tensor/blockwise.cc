@@ -4,17 +4,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
+#include <mutex>
+#include <span>
 
 #include "base/error.h"
+#include "base/parallel.h"
+#include "tensor/block_fit.h"
 #include "tensor/convert.h"
 
 namespace ferry {
 namespace {
-
-struct Block {
-  float scale = 0;
-  uint8_t zero = 0;
-};
 
 // One column of the matrix at a time, with the scales of its blocks.
 class Columns {
@@ -23,7 +23,10 @@ class Columns {
       : rows_(matrix.transpose()),
         format_(format),
         length_(static_cast<uint64_t>(matrix.dims()[0])),
-        size_(static_cast<uint64_t>(format.block_size)) {}
+        size_(static_cast<uint64_t>(format.block_size)),
+        count_(static_cast<uint64_t>(matrix.dims()[1])) {}
+
+  [[nodiscard]] uint64_t count() const { return count_; }
 
   [[nodiscard]] uint64_t blocks() const { return (length_ + size_ - 1) / size_; }
   [[nodiscard]] uint64_t block_bytes() const { return size_ * static_cast<uint64_t>(format_.bits) / 8; }
@@ -45,20 +48,13 @@ class Columns {
 
   [[nodiscard]] Block block(const std::vector<float>& column, uint64_t index) const {
     const auto [first, last] = bounds(index);
-    const auto [low, high] = std::minmax_element(column.begin() + first, column.begin() + last);
-    const float most = static_cast<float>((1 << format_.bits) - 1);
-    const float middle = static_cast<float>(1 << (format_.bits - 1));
-    if (format_.symmetric)
-      return {(std::abs(*high) > std::abs(*low) ? *high : *low) / -middle, static_cast<uint8_t>(middle)};
-    const float least = std::min(*low, 0.0f), scale = (std::max(*high, 0.0f) - least) / most;
-    const float zero = scale == 0 ? least : 0.0f - least / scale;
-    return {scale, static_cast<uint8_t>(std::clamp(std::nearbyint(zero), 0.0f, most))};
+    return fit_block(std::span(column).subspan(static_cast<size_t>(first), static_cast<size_t>(last - first)),
+                     format_);
   }
 
   // Integers of one block, in their bits.
-  void pack(const std::vector<float>& column, uint64_t index, uint8_t* out) const {
+  void pack(const std::vector<float>& column, uint64_t index, const Block& with, uint8_t* out) const {
     const auto [first, last] = bounds(index);
-    const Block with = block(column, index);
     const float inverse = with.scale == 0 ? 0.0f : 1.0f / with.scale;
     const float most = static_cast<float>((1 << format_.bits) - 1);
     std::fill_n(out, block_bytes(), uint8_t{0});
@@ -84,6 +80,69 @@ class Columns {
   BlockFormat format_;
   uint64_t length_;
   uint64_t size_;
+  uint64_t count_;
+};
+
+// The blocks of all columns, one column after the other.
+using Blocks = std::vector<Block>;
+
+// The blocks of a matrix whose search is dear: made when one is asked for, and let go when all who read the
+// matrix (packed, scales, zero points) have come to its end.
+class Table {
+ public:
+  explicit Table(const Columns& columns) : columns_(columns), readers_(columns.format().symmetric ? 2 : 3) {}
+
+  [[nodiscard]] std::shared_ptr<const Blocks> blocks() {
+    const std::lock_guard lock(mutex_);
+    if (made_ != nullptr) return made_;
+    constexpr uint64_t kColumns = 16;
+    auto made = std::make_shared<Blocks>(columns_.count() * columns_.blocks());
+    parallel_for((columns_.count() + kColumns - 1) / kColumns, [&](size_t chunk) {
+      const uint64_t end = std::min(columns_.count(), (chunk + 1) * kColumns);
+      for (uint64_t n = chunk * kColumns; n < end; ++n) {
+        const auto column = columns_.column(n);
+        for (uint64_t b = 0; b < columns_.blocks(); ++b)
+          (*made)[n * columns_.blocks() + b] = columns_.block(column, b);
+      }
+    });
+    return made_ = std::move(made);
+  }
+
+  void came_to_end() {
+    const std::lock_guard lock(mutex_);
+    if (++ended_ < readers_) return;
+    ended_ = 0;
+    made_.reset();
+  }
+
+ private:
+  const Columns columns_;
+  const int readers_;
+  std::mutex mutex_;
+  std::shared_ptr<const Blocks> made_;
+  int ended_ = 0;
+};
+
+// Reads columns with their blocks, which are found where they are needed if that is cheap.
+class Reader {
+ public:
+  Reader(const Columns& columns, Table* table)
+      : columns_(columns), blocks_(table != nullptr ? table->blocks() : nullptr) {}
+
+  [[nodiscard]] Blocks blocks(uint64_t n, const std::vector<float>& column) const {
+    Blocks out;
+    for (uint64_t b = 0; b < columns_.blocks(); ++b)
+      out.push_back(blocks_ != nullptr ? (*blocks_)[n * columns_.blocks() + b] : columns_.block(column, b));
+    return out;
+  }
+  // The same where the elements are not needed.
+  [[nodiscard]] Blocks blocks(uint64_t n) const {
+    return blocks(n, blocks_ != nullptr ? std::vector<float>() : columns_.column(n));
+  }
+
+ private:
+  const Columns& columns_;
+  std::shared_ptr<const Blocks> blocks_;
 };
 
 // Elements [first, first + count) of rows of `width` elements of `size` bytes, each row made by make(row,
@@ -102,57 +161,67 @@ void read_rows(uint64_t first, uint64_t count, uint64_t width, size_t size, std:
   }
 }
 
+void pack_column(const Columns& columns, const Reader& reader, uint64_t n, uint8_t* out) {
+  const auto column = columns.column(n);
+  const auto blocks = reader.blocks(n, column);
+  for (uint64_t b = 0; b < columns.blocks(); ++b)
+    columns.pack(column, b, blocks[b], out + b * columns.block_bytes());
+}
+
+void scales_of_column(const Columns&, const Reader& reader, uint64_t n, float* out) {
+  for (const Block& block : reader.blocks(n)) *out++ = block.scale;
+}
+
+void zeros_of_column(const Columns& columns, const Reader& reader, uint64_t n, uint8_t* out) {
+  // What fills up the last byte is the middle, as the reference writes it.
+  std::fill_n(out, columns.zero_bytes(), columns.format().bits == 4 ? uint8_t{0x88} : uint8_t{0});
+  uint64_t b = 0;
+  for (const Block& block : reader.blocks(n)) {
+    if (columns.format().bits == 8) {
+      out[b] = block.zero;
+    } else {
+      out[b / 2] = static_cast<uint8_t>(b % 2 == 0 ? (out[b / 2] & 0xF0) | block.zero
+                                                   : (out[b / 2] & 0x0F) | (block.zero << 4));
+    }
+    ++b;
+  }
+}
+
 }  // namespace
 
 BlockWeights quantize_blocks(const Weight& matrix, const BlockFormat& format) {
   if (matrix.dims().size() != 2)
     throw Error(ErrorCode::shape_mismatch,
                 fmt::format("{} is no matrix: blocks are taken along columns", to_string(matrix.dims())));
+  if (format.algorithm == BlockAlgorithm::hqq && format.symmetric)
+    throw Error(ErrorCode::usage, "half-quadratic blocks have zero points: they are not symmetric");
   const Columns columns(matrix, format);
+  const auto table = format.algorithm == BlockAlgorithm::rtn ? nullptr : std::make_shared<Table>(columns);
   const auto blocks = static_cast<int64_t>(columns.blocks()), count = matrix.dims()[1];
-  const auto identity = [&](const char* what) {
-    return fmt::format("{}{}x{}{}({})", what, format.bits, format.block_size, format.symmetric ? "" : "z",
-                       matrix.key());
+  // Rows of `width` elements of T, one a column, each made by make(reader, column, row).
+  const auto rows = [&]<typename T>(const char* what, DType dtype, Dims dims, uint64_t width,
+                                    void (*make)(const Columns&, const Reader&, uint64_t, T*)) {
+    std::string identity =
+        fmt::format("{}{}x{}{}{}({})", what, format.bits, format.block_size, format.symmetric ? "" : "z",
+                    static_cast<int>(format.algorithm), matrix.key());
+    return Weight::computed(
+        dtype, std::move(dims), std::move(identity),
+        [columns, table, width, make](uint64_t first, uint64_t amount, std::byte* out) {
+          const Reader reader(columns, table.get());
+          read_rows(first, amount, width, sizeof(T), out, [&](uint64_t n, std::byte* row) {
+            make(columns, reader, n, reinterpret_cast<T*>(row));  // NOLINT: the bytes are those of a T.
+          });
+          if (table != nullptr && first + amount == width * columns.count()) table->came_to_end();
+        });
   };
-  const auto packed = [columns](uint64_t first, uint64_t amount, std::byte* out) {
-    const uint64_t width = columns.blocks() * columns.block_bytes();
-    read_rows(first, amount, width, 1, out, [&](uint64_t n, std::byte* row) {
-      const auto column = columns.column(n);
-      for (uint64_t b = 0; b < columns.blocks(); ++b)
-        columns.pack(column, b, reinterpret_cast<uint8_t*>(row) + b * columns.block_bytes());
-    });
-  };
-  const auto scales = [columns](uint64_t first, uint64_t amount, std::byte* out) {
-    read_rows(first, amount, columns.blocks(), sizeof(float), out, [&](uint64_t n, std::byte* row) {
-      const auto column = columns.column(n);
-      for (uint64_t b = 0; b < columns.blocks(); ++b)
-        reinterpret_cast<float*>(row)[b] = columns.block(column, b).scale;
-    });
-  };
-  const auto zeros = [columns](uint64_t first, uint64_t amount, std::byte* out) {
-    read_rows(first, amount, columns.zero_bytes(), 1, out, [&](uint64_t n, std::byte* row) {
-      const auto column = columns.column(n);
-      auto* bytes = reinterpret_cast<uint8_t*>(row);
-      // What fills up the last byte is the middle, as the reference writes it.
-      std::fill_n(bytes, columns.zero_bytes(), columns.format().bits == 4 ? uint8_t{0x88} : uint8_t{0});
-      for (uint64_t b = 0; b < columns.blocks(); ++b) {
-        const uint8_t zero = columns.block(column, b).zero;
-        if (columns.format().bits == 8) {
-          bytes[b] = zero;
-        } else {
-          bytes[b / 2] = static_cast<uint8_t>(b % 2 == 0 ? (bytes[b / 2] & 0xF0) | zero
-                                                         : (bytes[b / 2] & 0x0F) | (zero << 4));
-        }
-      }
-    });
-  };
+  const auto zero_bytes = static_cast<int64_t>(columns.zero_bytes());
   const auto block_bytes = static_cast<int64_t>(columns.block_bytes());
-  BlockWeights out{Weight::computed(DType::u8, {count, blocks, block_bytes}, identity("packed"), packed),
-                   Weight::computed(DType::f32, {count, blocks}, identity("scales"), scales), std::nullopt};
-  if (!format.symmetric) {
-    out.zero_points = Weight::computed(DType::u8, {count, static_cast<int64_t>(columns.zero_bytes())},
-                                       identity("zeros"), zeros);
-  }
+  BlockWeights out{rows("packed", DType::u8, {count, blocks, block_bytes},
+                        columns.blocks() * columns.block_bytes(), pack_column),
+                   rows("scales", DType::f32, {count, blocks}, columns.blocks(), scales_of_column),
+                   std::nullopt};
+  if (!format.symmetric)
+    out.zero_points = rows("zeros", DType::u8, {count, zero_bytes}, columns.zero_bytes(), zeros_of_column);
   return out;
 }
 

@@ -217,7 +217,7 @@ TEST(Export, RunsAsOptimumCli) {
   const Ran int4 = run_ferry({"export", "onnx", "--model", golden("bert-question-answering").string(),
                               "--quantize", "int4", "--block-size", "16", (folder / "int4").string()});
   EXPECT_EQ(int4.code, 0) << int4.err;
-  EXPECT_THAT(int4.err, HasSubstr("quantized to int4 in blocks of 16"));
+  EXPECT_THAT(int4.err, HasSubstr("quantized to 4 bits in blocks of 16"));
   const std::string out = (folder / "out").string(), small = (folder / "small").string();
   const Ran quantized =
       run_ferry({"onnxruntime", "quantize", "--avx512", "--onnx_model", out, "-o", small}, options);
@@ -228,6 +228,20 @@ TEST(Export, RunsAsOptimumCli) {
   EXPECT_TRUE(fs::exists(folder / "small/ort_config.json"));
   EXPECT_EQ(run_ferry({"onnxruntime", "quantize", "--avx512", "--onnx_model", "x", "-o", "y"}, options).code,
             1);
+  const std::string blocks = (folder / "blocks").string();
+  const Ran weights =
+      run_ferry({"onnxruntime", "quantize", "--int4", "--block_size", "16", "--algorithm", "mse",
+                 "--asymmetric", "--embedding_bits", "8", "--onnx_model", out, "-o", blocks});
+  EXPECT_EQ(weights.code, 0) << weights.err;
+  EXPECT_THAT(weights.err, HasSubstr("4 bits in blocks of 16 with zero points (mse)"));
+  EXPECT_THAT(weights.err, HasSubstr("quantized 1 Gather, "));
+  for (const std::string flag : {"--avx2", "--per_channel", "--int8_weights"})
+    EXPECT_EQ(run_ferry({"onnxruntime", "quantize", "--int4", flag, "--onnx_model", out, "-o", blocks}).code,
+              2);
+  EXPECT_EQ(
+      run_ferry({"onnxruntime", "quantize", "--avx2", "--head_bits", "8", "--onnx_model", out, "-o", blocks})
+          .code,
+      2);
   EXPECT_THAT(run_ferry({"env"}, options).out, HasSubstr("Copy-and-paste the text below"));
 }
 

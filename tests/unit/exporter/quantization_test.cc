@@ -194,6 +194,83 @@ TEST_F(Folder, EveryModelIsQuantizedAndWhatLiesBesideIsCopied) {
   EXPECT_EQ(again.operators_to_quantize, passes::dynamic_operators());
 }
 
+// Numbers between -1 and 1.
+Weight some_weight(Dims dims) {
+  std::vector<float> values(static_cast<size_t>(element_count(dims)));
+  uint32_t seed = 1;
+  for (float& value : values) {
+    seed = seed * 1664525u + 1013904223u;
+    value = static_cast<float>(seed >> 8) / (1u << 23) - 1;
+  }
+  return Weight::from_f32(std::move(dims), values);
+}
+
+// Gemm as well as MatMul; nodes by name.
+TEST_F(Folder, WeightsAloneInBlocks) {
+  fs::create_directories(root_ / "blocks");
+  {
+    ir::Graph graph;
+    ir::Value* x = graph.add_input("x", DType::f32, {ir::Dim::symbol("batch"), 40});
+    ir::Node& gemm = graph.add_node(
+        "Gemm", {x, graph.add_weight("a", some_weight({24, 40})), graph.add_weight("b", some_weight({24}))},
+        {{"transB", int64_t{1}}});
+    gemm.name = "first";
+    ir::Node& matmul =
+        graph.add_node("MatMul", {gemm.outputs[0], graph.add_weight("c", some_weight({24, 10}))});
+    matmul.name = "second";
+    graph.add_output("y", matmul.outputs[0]);
+    onnx::write_model(graph, {root_ / "blocks/model.onnx", root_ / "blocks/model.onnx_data"}, {});
+  }
+  const HostTensor input = HostTensor::from_weight(some_weight({3, 40}));
+  const auto result = [&](const fs::path& file) {
+    const ir::Graph graph = onnx::read_model(file);
+    return reference::Interpreter(graph).run({{"x", input}}).at("y");
+  };
+  const HostTensor expected = result(root_ / "blocks/model.onnx");
+  const auto error_of = [&](const WeightQuantization& config, const std::vector<std::string>& nodes) {
+    const auto report = quantize_folder(root_ / "blocks", config, out_, {});
+    std::vector<std::string> found_nodes;
+    for (const auto& node : report.files.at(0).quantized) found_nodes.push_back(node.name);
+    EXPECT_EQ(found_nodes, nodes);
+    const HostTensor found = result(out_ / "model_quantized.onnx");
+    double error = 0, size = 0;
+    for (size_t i = 0; i < expected.count(); ++i) {
+      error += std::pow(expected.as<float>()[i] - found.as<float>()[i], 2);
+      size += std::pow(expected.as<float>()[i], 2);
+    }
+    return std::sqrt(error / size);
+  };
+  const std::vector<std::string> both = {"first", "second"};
+  const double eight = error_of({.bits = 8}, both), four = error_of({.block_size = 16}, both);
+  EXPECT_GT(eight, 0);
+  EXPECT_LT(eight, 0.01);
+  EXPECT_LT(8 * eight, four);
+  EXPECT_LT(four, 0.2);
+  EXPECT_LT(error_of({.block_size = 16, .algorithm = "mse"}, both), four);
+  EXPECT_LT(error_of({.block_size = 16, .nodes_to_exclude = {"second"}}, {"first"}), four);
+  error_of({.operators_to_quantize = {"MatMul"}}, {"second"});
+  error_of({.algorithm = "hqq", .nodes_to_quantize = {"first"}}, {"first"});
+  EXPECT_FALSE(fs::exists(out_ / "ort_config.json"));
+}
+
+TEST_F(Folder, WeightsAloneAreRefusedByName) {
+  const auto refused = [&](const WeightQuantization& config, const std::string& text) {
+    expect_error(ErrorCode::usage, text, [&] { quantize_folder(in_, config, out_, {}); });
+    EXPECT_FALSE(fs::exists(out_));
+  };
+  refused({.bits = 5}, "weights of 5 bits");
+  refused({.block_size = 0}, "blocks of 0");
+  refused({.block_size = 48}, "blocks of 48");
+  refused({.algorithm = "awq"}, "not one of rtn, mse, hqq");
+  refused({.head_bits = 3}, "a head of 3 bits");
+  refused({.embedding_bits = 2}, "embeddings of 2 bits");
+  refused({.accuracy_level = 2}, "accuracy level of 2");
+  refused({.operators_to_quantize = {"Conv"}}, "not of Conv");
+  refused({.nodes_to_exclude = {"no-such-node"}}, "has no node \"no-such-node\"");
+  fs::copy(kData / "image/u8s8.onnx", in_ / "decoder_model.onnx", fs::copy_options::overwrite_existing);
+  refused({}, "quantized already");
+}
+
 TEST_F(Folder, OneOfSeveralModelsHasToBeNamed) {
   expect_error(ErrorCode::usage, "too many", [&] { ORTQuantizer::from_pretrained(in_); });
   const auto quantizer = ORTQuantizer::from_pretrained(in_, "encoder_model.onnx");

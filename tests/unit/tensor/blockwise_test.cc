@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/error.h"
 
 namespace ferry {
@@ -73,8 +75,65 @@ TEST(Blockwise, AnyRangeIsReadAlone) {
   }
 }
 
+// What is left of the matrix, with `power` for the norm.
+double error_of(const BlockFormat& format, double power) {
+  const auto made = quantize_blocks(matrix(), format);
+  const auto packed = made.packed.bytes();
+  const auto zeros = made.zero_points ? made.zero_points->bytes() : std::vector<std::byte>();
+  const auto scales = made.scales.as_f32(), values = matrix().as_f32();
+  const auto at = [&](const std::vector<std::byte>& bytes, size_t row, size_t width, size_t i) {
+    if (format.bits == 8) return static_cast<int>(bytes[row * width + i]);
+    return static_cast<int>(bytes[row * width + i / 2] >> (i % 2 * 4) & std::byte{15});
+  };
+  double sum = 0;
+  for (size_t n = 0; n < 3; ++n) {
+    for (size_t k = 0; k < 40; ++k) {
+      const int zero = zeros.empty() ? 1 << (format.bits - 1) : at(zeros, n, zeros.size() / 3, k / 16);
+      const double found =
+          (at(packed, n, packed.size() / 3, k) - zero) * static_cast<double>(scales[n * 3 + k / 16]);
+      sum += std::pow(std::abs(found - values[k * 3 + n]), power);
+    }
+  }
+  return sum;
+}
+
+TEST(Blockwise, SearchesLeaveLessThanRounding) {
+  using enum BlockAlgorithm;
+  for (const bool symmetric : {true, false})
+    EXPECT_LT(error_of({4, 16, symmetric, mse}, 2), 0.97 * error_of({4, 16, symmetric, rtn}, 2));
+  for (const int bits : {4, 8}) {
+    EXPECT_LE(error_of({bits, 16, true, mse}, 2), error_of({bits, 16, true, rtn}, 2));
+    EXPECT_LE(error_of({bits, 16, false, hqq}, 0.7), error_of({bits, 16, false, rtn}, 0.7) * (1 + 1e-6));
+  }
+}
+
+TEST(Blockwise, ASearchedScaleFitsWhatHasOne) {
+  // -7 to 7 in steps of 0.25, which the range from -8 to 7 does not hit.
+  std::vector<float> values;
+  for (int k = 0; k < 16; ++k) values.push_back(static_cast<float>(k % 15 - 7) * 0.25f);
+  const auto made = quantize_blocks(Weight::from_f32({16, 1}, values), {4, 16, true, BlockAlgorithm::mse});
+  EXPECT_NEAR(std::abs(made.scales.as_f32()[0]), 0.25f, 1e-6f);
+  EXPECT_NE(quantize_blocks(Weight::from_f32({16, 1}, values), {4, 16, true}).scales.as_f32()[0], 0.25f);
+}
+
+TEST(Blockwise, SearchedBlocksAreTheSameWheneverTheyAreRead) {
+  for (const auto algorithm : {BlockAlgorithm::mse, BlockAlgorithm::hqq}) {
+    const auto made = quantize_blocks(matrix(), {4, 16, false, algorithm});
+    const auto packed = made.packed.bytes(), scales = made.scales.bytes(), zeros = made.zero_points->bytes();
+    for (const auto& [first, count] : {std::pair<size_t, size_t>{0, 1}, {7, 20}, {30, 42}}) {
+      std::vector<std::byte> part(count);
+      made.packed.read(first, count, part.data());
+      EXPECT_TRUE(std::equal(part.begin(), part.end(), packed.begin() + static_cast<std::ptrdiff_t>(first)));
+    }
+    EXPECT_EQ(made.scales.bytes(), scales);
+    EXPECT_EQ(made.zero_points->bytes(), zeros);
+    EXPECT_EQ(made.packed.bytes(), packed);
+  }
+}
+
 TEST(Blockwise, RefusesWhatHasNoBlocks) {
   EXPECT_THROW(quantize_blocks(Weight::zeros(DType::f32, {4, 4, 4}), {}), Error);
+  EXPECT_THROW(quantize_blocks(matrix(), {4, 16, true, BlockAlgorithm::hqq}), Error);
   const float bad[] = {1, NAN};
   EXPECT_THROW(static_cast<void>(quantize_blocks(Weight::from_f32({2, 1}, bad), {}).packed.bytes()), Error);
 }
