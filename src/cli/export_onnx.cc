@@ -26,7 +26,6 @@ struct ExportFlags {
   bool trust_remote_code = false;
   // Known to Optimum's users, and not built yet.
   std::string model_kwargs;
-  bool slim = false;
   bool dynamo = false;
 };
 
@@ -118,6 +117,7 @@ void add_graph_flags(CLI::App& app, ExportFlags& flags) {
   app.add_flag("--no-constant-folding", flags.no_constant_folding,
                "Leave operations on constants in the graph")
       ->group(group);
+  app.add_flag("--slim", flags.options.slim, "Compute in advance whatever is constant")->group(group);
   app.add_flag("--no-post-process", flags.no_post_process,
                "Write no decoder_model_merged.onnx; without effect on models of one file")
       ->group(group);
@@ -168,7 +168,6 @@ void add_shape_flags(CLI::App& app, ShapeOptions& shapes) {
 
 void add_later_flags(CLI::App& app, ExportFlags& flags) {
   const char* group = "Not built yet";
-  app.add_flag("--slim", flags.slim, "Simplify the exported graph")->group(group);
   app.add_option("--model-kwargs", flags.model_kwargs, "JSON of further arguments of the model")
       ->group(group);
   app.add_flag("--dynamo", flags.dynamo, "Another exporter of PyTorch's")->group(group);
@@ -176,7 +175,6 @@ void add_later_flags(CLI::App& app, ExportFlags& flags) {
 
 // What cannot be done must not be passed over.
 void refuse_what_is_not_built(const ExportFlags& flags) {
-  if (flags.slim) not_built_yet("--slim", "leave it out: the graph has no redundant nodes to begin with");
   if (!flags.model_kwargs.empty()) not_built_yet("--model-kwargs", "leave it out");
   if (flags.dynamo) not_built_yet("--dynamo", "leave it out: ferry writes the graph itself, without tracing");
   if (flags.device != "cpu") not_built_yet("--device " + flags.device, "--device cpu works for every export");

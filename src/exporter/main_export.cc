@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "exporter/build_model.h"
 #include "exporter/decoder_cache.h"
+#include "exporter/evaluate.h"
 #include "exporter/export_checks.h"
 #include "exporter/export_quantization.h"
 #include "exporter/genai_config.h"
@@ -270,9 +271,10 @@ struct Exporter {
   void optimize(BuiltPart& part, const Variant& variant) {
     passes::PipelineOptions pipeline;
     pipeline.opset = report.opset;
-    pipeline.constant_folding = options.constant_folding;
+    pipeline.constant_folding = options.constant_folding || options.slim;
     pipeline.in_place = in_place();
     set_optimization(pipeline, variant.half);
+    if (options.slim) pipeline.evaluate = exporter::evaluate;
     pipeline.quantize_weights = [&](ir::Graph& graph) {
       rounds_ =
           exporter::quantize_weights(graph, variant.quantization, variant.half, part.file, log) || rounds_;

@@ -51,7 +51,6 @@ TEST(Usage, MistakesExit2AndSayWhatIsNearest) {
       {{"export", "onnx", "-m", "x", "y", "--atol", "-1"}, "--atol"},
       {{"export", "onnx", "-m", "x", "y", "--optimize", "O5"}, "--optimize"},
       {{"export", "onnx", "-m", "x", "y", "--optimize", "O4", "--dtype", "fp16"}, "--optimize O4"},
-      {{"export", "onnx", "-m", "x", "y", "--slim"}, "not built yet"},
       {{"export", "onnx", "-m", "x", "y", "--device", "cuda"}, "not built yet"},
       {{"export", "onnx", "-m", "x", "y", "--variant", "split"}, "not built yet"},
       {{"export", "onnx", "-m", "x", "y", "--model-kwargs", "{}"}, "not built yet"},

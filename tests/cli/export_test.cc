@@ -395,6 +395,24 @@ TEST(Inspect, SaysWhatACheckpointIs) {
   EXPECT_EQ(json.at("files").at(0).at("inputs").at(0).at("axes"), Json({"batch_size", "sequence_length"}));
 }
 
+TEST(Export, SlimComputesInAdvance) {
+  const TemporaryFolder folder;
+  const std::string model = golden("deberta-v2-feature-extraction").string();
+  const auto nodes = [&](const std::vector<std::string>& flags) {
+    std::vector<std::string> command = {
+        "export", "onnx", "--json", "-q", "-m", model, (folder / "out").string()};
+    command.insert(command.end(), flags.begin(), flags.end());
+    const Ran ran = run_ferry(command);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    const Json file = parsed(ran.out).at("files").at(0);
+    EXPECT_TRUE(file.at("validation").at(0).at("within_tolerance"));
+    return file.at("nodes").get<int>();
+  };
+  const int slim = nodes({"--slim"});
+  EXPECT_LT(slim, nodes({}));
+  EXPECT_EQ(slim, nodes({"--slim", "--no-constant-folding"}));
+}
+
 // The files of one precision each that transformers.js looks for; inputs and outputs stay in f32.
 TEST(Export, DtypesAreFilesOfTransformersJs) {
   const TemporaryFolder folder;
