@@ -75,7 +75,8 @@ struct MainExportOptions {
   std::filesystem::path adapter;  ///< A LoRA adapter to merge into the weights.
   bool dynamic_axes = true;
   bool constant_folding = true;
-  /// Computes whatever is constant, however large, as onnxslim does; beside that every graph is as slim without.
+  /// Computes whatever is constant, however large, as onnxslim does; beside that every graph is as slim
+  /// without.
   bool slim = false;
   bool post_process = true;  ///< Whether decoder_model_merged.onnx is written beside the two it is made of.
   bool monolith = false;     ///< An encoder and its decoder in one model.onnx, without a cache.

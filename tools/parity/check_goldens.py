@@ -65,7 +65,7 @@ def check(ferry: Ferry, table: Table, scratch: pathlib.Path) -> None:
     for golden in goldens():
         source, ours = golden.materialize(scratch / "source"), scratch / "ours"
         with table.row("golden", golden.name) as notes:
-            ferry.export(source, ours, "--task", golden.task)
+            ferry.export(source, ours, *golden.flags)
             notes.append(f"max difference {golden.compare_folder(ours):.1e}")
             # Several files: check_generation.py.
             if list(golden.parts) == ["model.onnx"] and golden.name not in UNREADABLE:

@@ -15,7 +15,7 @@ def check(ferry: Ferry, table: Table, scratch: pathlib.Path, opsets: range, quic
             worst, sizes = 0.0, []
             for opset in opsets:
                 try:
-                    out = ferry.export(source, scratch / "opset", "--task", golden.task, "--opset", opset)
+                    out = ferry.export(source, scratch / "opset", *golden.flags, "--opset", opset)
                     for file in sorted(out.glob("*.onnx")):
                         model = onnx.load(file)
                         versions = {imported.domain: imported.version for imported in model.opset_import}
