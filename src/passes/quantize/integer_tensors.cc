@@ -24,7 +24,7 @@ bool IntegerTensors::can_give(const Value* output) const {
 bool IntegerTensors::is_bias(const Value* value, const Value* factor, size_t axis) const {
   if (value == nullptr) return true;
   if (!value->is_weight() || !model_.quantizable(value)) return false;
-  const bool channels = model_.options.per_channel && factor->is_weight();
+  const bool channels = model_.options.per_channel && factor->is_weight() && axis < factor->rank();
   return fits_bias(*value->weight, channels ? static_cast<size_t>(factor->weight->dims()[axis]) : 1);
 }
 
@@ -48,7 +48,7 @@ Integers IntegerTensors::integers(Value* value) {
 
 Integers IntegerTensors::right_side(Value* value, const Integers& input, Factor how) {
   if (!value->is_weight()) return integers(value);
-  if (!model_.options.per_channel) how.axis.reset();
+  if (!model_.options.per_channel || how.axis >= value->rank()) how.axis.reset();
   return weight(*value, input, how);
 }
 

@@ -15,7 +15,7 @@ class Marker {
 
   QdqMarks run() {
     for (const auto& node : graph_.nodes()) {
-      if (!model_.selected(*node)) continue;
+      if (!model_.takes(*node)) continue;
       const size_t before = count();
       visit(*node);
       if (count() != before || dropped_.count(node.get()) > 0)

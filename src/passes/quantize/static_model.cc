@@ -20,11 +20,20 @@ bool is_bounded(std::pair<float, float> range) {
   return std::abs(range.first) < kUnbounded && std::abs(range.second) < kUnbounded;  // Not for NaN.
 }
 
+size_t least_inputs(const ir::Node& node) {
+  for (const char* name :
+       {"Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Mul", "Gather", "GatherElements",
+        "LayerNormalization", "InstanceNormalization", "BatchNormalization"}) {
+    if (node.op_type == name) return 2;
+  }
+  return node.op_type == "Where" ? 3 : 1;
+}
+
 }  // namespace
 
 StaticModel::StaticModel(const ir::Graph& graph, const TensorRanges& ranges, const StaticQuantization& wanted)
     : options(wanted),
-      selected(wanted.nodes, graph),
+      selected_(wanted.nodes, graph),
       inputs_(graph.inputs.begin(), graph.inputs.end()),
       outputs_(graph.outputs.begin(), graph.outputs.end()) {
   const auto opset = graph.opsets.find("");
@@ -48,7 +57,7 @@ StaticModel::StaticModel(const ir::Graph& graph, const TensorRanges& ranges, con
 // What Relu or Clip cuts off needs no integers; what Softmax gives lies between 0 and 1.
 void StaticModel::take_over_ranges(const ir::Graph& graph) {
   for (const auto& node : graph.nodes()) {
-    if (!selected(*node)) continue;
+    if (!takes(*node)) continue;
     if (node->is("Softmax") && has_range(node->outputs[0])) ranges_[node->outputs[0]] = {0.0f, 1.0f};
     if (!node->is("Relu") && !node->is("Clip")) continue;
     const ir::Value* input = node->inputs[0];
@@ -57,6 +66,16 @@ void StaticModel::take_over_ranges(const ir::Graph& graph) {
     ranges_[input] = ranges_.at(node->outputs[0]);
     clipped_.insert(input);
   }
+}
+
+bool StaticModel::takes(const ir::Node& node) const {
+  if (!selected_(node) || node.outputs.empty()) return false;
+  for (size_t i = 0; i < least_inputs(node); ++i) {
+    if (node.input(i) == nullptr) return false;
+  }
+  const size_t results = node.op_type == "Split" ? node.outputs.size() : 1;
+  return std::all_of(node.outputs.begin(), node.outputs.begin() + static_cast<std::ptrdiff_t>(results),
+                     [](const ir::Value* output) { return output != nullptr; });
 }
 
 bool StaticModel::quantizable(const ir::Value* value) const {

@@ -17,7 +17,9 @@ class StaticModel {
   StaticModel(const ir::Graph& graph, const TensorRanges& ranges, const StaticQuantization& options);
 
   const StaticQuantization& options;
-  const Selected selected;
+
+  /// Whether the node was chosen, and has the inputs and results that its operator must have.
+  [[nodiscard]] bool takes(const ir::Node& node) const;
 
   /// Whether a weight or a tensor with a range is f32 and can be quantized.
   [[nodiscard]] bool quantizable(const ir::Value* value) const;
@@ -35,6 +37,7 @@ class StaticModel {
 
  private:
   void take_over_ranges(const ir::Graph& graph);
+  Selected selected_;
   std::unordered_map<const ir::Value*, std::pair<float, float>> ranges_;
   std::unordered_set<const ir::Value*> unbounded_, clipped_, inputs_, outputs_;
   std::unordered_map<const ir::Value*, size_t> uses_;

@@ -32,7 +32,7 @@ class QOperatorWriter {
   using Rule = const char* (QOperatorWriter::*)(Node&);
 
   void visit(NodePtr node) {
-    if (!model_.selected(*node)) return keep(std::move(node));
+    if (!model_.takes(*node)) return keep(std::move(node));
     static const std::unordered_map<std::string_view, Rule> rules = {
         {"Conv", &QOperatorWriter::convolution}, {"Gemm", &QOperatorWriter::gemm},
         {"MatMul", &QOperatorWriter::matmul},    {"Add", &QOperatorWriter::binary},

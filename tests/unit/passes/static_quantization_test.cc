@@ -183,6 +183,54 @@ TEST(StaticQuantization, BetaIsMultipliedIntoTheBias) {
   }
 }
 
+TEST(StaticQuantization, NodesThatLackWhatTheyMustHaveStay) {
+  for (const auto format : {StaticFormat::qdq, StaticFormat::qoperator}) {
+    ir::Graph graph;
+    Value* x = graph.add_input("x", DType::f32, {Dim(2), Dim(4)});
+    graph.add_output("y", product(graph, x, nullptr, "p"));
+    for (const auto& op_type : static_operators(format)) {
+      ir::Node bare;
+      bare.op_type = op_type;
+      graph.add_raw_node(bare);
+      ir::Value result;
+      result.name = graph.unique_name(op_type + "_result");
+      result.dtype = DType::f32;
+      bare.outputs = {graph.add_raw_value(result), nullptr};
+      graph.add_raw_node(bare);
+      bare.inputs = {nullptr, x};
+      bare.outputs = {nullptr};
+      graph.add_raw_node(bare);
+    }
+    const auto result = quantize_static(graph, {{"x", {-1, 1}}, {"y", {-2, 2}}}, options_for(format));
+    EXPECT_EQ(result.quantized.size(), 1u);
+    ir::verify(graph);
+  }
+}
+
+TEST(StaticQuantization, ScalarsHaveNoChannels) {
+  for (const char* op_type : {"Conv", "Gemm", "MatMul"}) {
+    ir::Graph graph;
+    graph.strict = false;
+    Value* x = graph.add_input("x", DType::f32, {Dim(2), Dim(4)});
+    ir::Value result;
+    result.name = graph.unique_name("y");
+    result.dtype = DType::f32;
+    ir::Node node;
+    node.op_type = op_type;
+    node.inputs = {x, graph.add_weight("w", Weight::scalar(2.0f)), graph.add_weight("b", ramp({4}, 1))};
+    node.outputs = {graph.add_raw_value(result)};
+    graph.outputs = node.outputs;
+    graph.add_raw_node(node);
+    StaticQuantization options = options_for(StaticFormat::qdq);
+    options.per_channel = true;
+    EXPECT_EQ(quantize_static(graph, {{"x", {-1, 1}}, {"y", {-1, 1}}}, options).quantized.size(), 1u);
+    ir::verify(graph);
+    for (const Value* weight : graph.used_weights()) {
+      EXPECT_TRUE(weight->name != "w_scale" || weight->weight->dims().empty());
+    }
+  }
+}
+
 TEST(StaticQuantization, RefusesWhatItCannotDo) {
   const auto make = [] {
     ir::Graph graph;
