@@ -30,16 +30,21 @@ MODELS = {
     "marian": (transformers.MarianMTModel, lambda: transformers.MarianConfig(**SIZES, max_position_embeddings=40)),
     "whisper": (transformers.WhisperForConditionalGeneration,
                 lambda: transformers.WhisperConfig(**SIZES, num_mel_bins=8, max_source_positions=12, max_target_positions=40, suppress_tokens=None, begin_suppress_tokens=None)),
-    "vision-encoder-decoder": (transformers.VisionEncoderDecoderModel, None),
+    # By golden case.
+    "vit and trocr": (transformers.VisionEncoderDecoderModel, "vision-encoder-decoder-image-to-text-with-past"),
+    "vit and gpt2": (transformers.VisionEncoderDecoderModel, "vision-encoder-decoder-image-to-text-with-past-gpt2"),
+    "bert and gpt2": (transformers.EncoderDecoderModel, "encoder-decoder-text2text-generation-with-past"),
+    "bert and bert": (transformers.EncoderDecoderModel, "encoder-decoder-text2text-generation"),
 }  # fmt: skip
-CLASSES = {"whisper": "ORTModelForSpeechSeq2Seq", "vision-encoder-decoder": "ORTModelForVision2Seq"}
+CLASSES = {"whisper": "ORTModelForSpeechSeq2Seq", "vision-encoder-decoder": "ORTModelForVision2Seq"}  # By model type.
+CACHELESS = ["bert and bert"]  # Optimum exports no cache of BERT as a decoder.
 
 
 def checkpoint(name: str, folder: pathlib.Path):
     """A model with random weights, and the same in `folder`."""
     model_class, config = MODELS[name]
-    if config is None:
-        Golden(GOLDEN / f"{name}-image-to-text-with-past").materialize(folder)
+    if isinstance(config, str):
+        Golden(GOLDEN / config).materialize(folder)
         return model_class.from_pretrained(folder).eval()
     shutil.rmtree(folder, ignore_errors=True)
     torch.manual_seed(3)
@@ -54,8 +59,9 @@ def inputs_of(name: str, config) -> dict:
     torch.manual_seed(7)
     if name == "whisper":
         return {"input_features": torch.randn(2, config.num_mel_bins, 2 * config.max_source_positions)}
-    if name == "vision-encoder-decoder":
-        return {"pixel_values": torch.randn(2, 3, *config.encoder.image_size)}
+    if config.model_type == "vision-encoder-decoder":
+        size = config.encoder.image_size
+        return {"pixel_values": torch.randn(2, 3, *(size if isinstance(size, list) else (size, size)))}
     ids = torch.tensor([[7, 3, 19, 22, 5, 3], [4, 11, 30] + 3 * [config.pad_token_id]])
     return {"input_ids": ids, "attention_mask": (ids != config.pad_token_id).long()}
 
@@ -93,10 +99,12 @@ def check(ferry: Ferry, table: Table, scratch: pathlib.Path) -> None:
         ends = {"do_sample": False, "pad_token_id": 1, "eos_token_id": 2}
         wanted = [GenerationMixin.generate(model, **inputs, **call, **ends).tolist() for call in CALLS]
         for form, flags in FLAGS.items():
+            merged = name not in CACHELESS and "--no-post-process" not in flags
             with table.row("generation", f"{name}, {form}") as notes:
                 ferry.export(source, ours, *flags)
-                class_name = CLASSES.get(name, "ORTModelForSeq2SeqLM")
-                ort_model = getattr(optimum_onnxruntime, class_name).from_pretrained(ours, use_merged="--no-post-process" not in flags)
+                class_name = CLASSES.get(model.config.model_type, "ORTModelForSeq2SeqLM")
+                ort_class = getattr(optimum_onnxruntime, class_name)
+                ort_model = ort_class.from_pretrained(ours, use_merged=merged, use_cache=name not in CACHELESS)
                 for call, expected in zip(CALLS, wanted, strict=True):
                     found = GenerationMixin.generate(ort_model, **inputs, **call, **ends).tolist()
                     expect(found == expected, f"{call}: {found}, not {expected}")
