@@ -88,8 +88,9 @@ class Search {
 
   SearchedQuantization run(const fs::path& save_dir) {
     {
-      const StagingFolder scratch(save_dir);
-      scratch_ = scratch.path();
+      StagingFolder scratch(save_dir);
+      trial_ = scratch.file("trial.onnx");
+      scratch.file("trial.onnx_data");
       choose();
     }
     write(save_dir);
@@ -112,7 +113,7 @@ class Search {
     ir::Graph graph = read_for(config, quantizer_.model());
     auto result = apply(config, graph, options_.calibration_tensors_range);
     return {std::move(result),
-            runtime::open_changed(runtime_, quantizer_.model(), graph, scratch_, session_options_)};
+            runtime::open_changed(runtime_, quantizer_.model(), graph, trial_, session_options_)};
   }
 
   double measured(const Config& config) { return meter_.loss(tried(config).session); }
@@ -210,7 +211,7 @@ class Search {
   ort::Runtime runtime_;
   ort::SessionOptions session_options_;
   runtime::LossMeter meter_;
-  fs::path scratch_;
+  fs::path trial_;  // Where the next model that is tried lies for a moment.
   SearchedQuantization out_;
 };
 

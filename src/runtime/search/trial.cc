@@ -56,8 +56,8 @@ struct Written {
 }  // namespace
 
 ort::Session open_changed(const ort::Runtime& runtime, const fs::path& model, ir::Graph& graph,
-                          const fs::path& folder, const ort::SessionOptions& options) {
-  const Written written{{folder / "trial.onnx", folder / "trial.onnx_data"}};
+                          const fs::path& file, const ort::SessionOptions& options) {
+  const Written written{{file, file.string() + "_data"}};
   onnx::WriteOptions writing;
   writing.sync = false;
   writing.external_name = written.paths.external.filename().string();
