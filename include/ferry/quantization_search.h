@@ -51,5 +51,9 @@ SearchedQuantization quantize_within(const MaxLoss& limit, const std::filesystem
                                      const QuantizationConfig& config, const std::filesystem::path& save_dir,
                                      const ORTQuantizer::SaveOptions& options = {},
                                      const Calibration* calibration = nullptr);
+/// The same for weights alone, in blocks of 4 or 8 bits.
+SearchedQuantization quantize_within(const MaxLoss& limit, const std::filesystem::path& folder,
+                                     const WeightQuantization& config, const std::filesystem::path& save_dir,
+                                     const ORTQuantizer::SaveOptions& options = {});
 
 }  // namespace ferry

@@ -186,12 +186,13 @@ nlohmann::ordered_json report_json(const QuantizationReport& report, const std::
   return {{"output", output}, {"files", std::move(files)}, {"seconds", report.seconds}};
 }
 
-QuantizationReport quantize_weights(const Flags& flags, const ORTQuantizer::SaveOptions& saving) {
+SearchedQuantization quantize_weights(const Flags& flags, const ORTQuantizer::SaveOptions& saving,
+                                      const Context& context) {
   const bool preset =
       std::any_of(flags.presets.begin(), flags.presets.end(), [](bool asked) { return asked; });
   const auto& options = flags.options;
   if (preset || !flags.config.empty() || options.is_static || options.per_channel || options.reduce_range ||
-      flags.all_matmuls || flags.qoperator || !flags.calibration.data.empty() || flags.loss.max_loss) {
+      flags.all_matmuls || flags.qoperator || !flags.calibration.data.empty()) {
     throw Error(
         ErrorCode::usage,
         "--int4 and --int8_weights quantize weights alone: no preset, nor an option of one, goes with "
@@ -201,7 +202,13 @@ QuantizationReport quantize_weights(const Flags& flags, const ORTQuantizer::Save
   config.nodes_to_quantize = options.nodes_to_quantize;
   config.nodes_to_exclude = options.nodes_to_exclude;
   config.operators_to_quantize = options.operators_to_quantize;
-  return quantize_folder(flags.onnx_model, config, flags.output, saving);
+  if (flags.loss.max_loss) {
+    return quantize_within(limit_of(flags.loss, flags.calibration.onnxruntime, context), flags.onnx_model,
+                           config, flags.output, saving);
+  }
+  SearchedQuantization out;
+  out.quantization = quantize_folder(flags.onnx_model, config, flags.output, saving);
+  return out;
 }
 
 SearchedQuantization quantize_integers(const Flags& flags, ORTQuantizer::SaveOptions& saving,
@@ -230,11 +237,8 @@ void quantize(Flags& flags, const Context& context) {
   check(flags.loss, flags.onnx_model);
   ORTQuantizer::SaveOptions saving;
   saving.log = &context.log();
-  SearchedQuantization searched;
-  if (flags.weights.asked())
-    searched.quantization = quantize_weights(flags, saving);
-  else
-    searched = quantize_integers(flags, saving, context);
+  const SearchedQuantization searched = flags.weights.asked() ? quantize_weights(flags, saving, context)
+                                                              : quantize_integers(flags, saving, context);
   const QuantizationReport& report = searched.quantization;
   for (const auto& file : report.files) {
     context.log().info(fmt::format("{}: {:.1f} MB -> {:.1f} MB, quantized {}", printable(file.file),

@@ -128,14 +128,8 @@ QuantizationReport quantize_files(const std::vector<fs::path>& models, const Wei
                                   const fs::path& save_dir, const ORTQuantizer::SaveOptions& options) {
   const auto pass_options = exporter::nbits_options(config);
   log_of(options.log).info("Creating weight-only quantizer: " + exporter::describe(config));
-  // A head that stays in floats goes on sharing them with the embeddings.
   const Read read = [&](const fs::path& model, const Log& log) {
-    onnx::ReadOptions reading;
-    reading.log = &log;
-    ir::Graph graph = onnx::read_model(model, reading);
-    passes::require_not_quantized(graph);
-    if (config.head_bits != 0) passes::untie_products(graph);
-    return graph;
+    return exporter::read_to_quantize_weights(model, config, log);
   };
   const Pass pass = [&](ir::Graph& graph) { return passes::quantize_matmul_nbits(graph, pass_options); };
   return run_on_files(

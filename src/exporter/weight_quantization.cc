@@ -7,6 +7,9 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "onnx/reader.h"
+#include "passes/fold.h"
+#include "passes/quantize/selection.h"
 
 namespace ferry::exporter {
 namespace {
@@ -57,6 +60,17 @@ passes::MatMulNBitsOptions nbits_options(const WeightQuantization& config) {
   out.nodes.nodes = config.nodes_to_quantize;
   out.nodes.excluded = config.nodes_to_exclude;
   return out;
+}
+
+ir::Graph read_to_quantize_weights(const std::filesystem::path& model, const WeightQuantization& config,
+                                   const Log& log) {
+  onnx::ReadOptions reading;
+  reading.log = &log;
+  ir::Graph graph = onnx::read_model(model, reading);
+  passes::require_not_quantized(graph);
+  // A head that stays in floats goes on sharing them with the embeddings.
+  if (config.head_bits != 0) passes::untie_products(graph);
+  return graph;
 }
 
 std::string describe(const WeightQuantization& config) {

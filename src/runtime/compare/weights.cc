@@ -86,12 +86,16 @@ class Finder {
 
   void blocks(const ir::Node& node) {
     for (const ir::Value* input : node.inputs) quantizing_.insert(input);
-    const bool plain = node.input(1) != nullptr && node.input(1)->is_weight() && node.input(2) != nullptr &&
-                       node.input(2)->is_weight() && node.input(2)->dtype == DType::f32 &&
-                       node.input(3) == nullptr && node.get("bits", int64_t{4}) == 4;
-    if (!plain) return;
+    const auto is_weight = [&](size_t index) {
+      return node.input(index) != nullptr && node.input(index)->is_weight();
+    };
+    const int64_t bits = node.get("bits", int64_t{4});
+    const bool known = is_weight(1) && is_weight(2) && node.input(1)->rank() == 3 &&
+                       (node.input(3) == nullptr || (is_weight(3) && node.input(3)->dtype == DType::u8)) &&
+                       (bits == 4 || bits == 8);
+    if (!known) return;
     found_.blocks.push_back(&node);
-    found_.count += 2 * node.input(1)->weight->count();
+    found_.count += node.input(1)->weight->count() * 8 / static_cast<uint64_t>(bits);
   }
 
   std::map<std::string, const ir::Value*> weights_;
@@ -137,20 +141,33 @@ void read_integers(const Integers& from, uint64_t step, const Take& take) {
   });
 }
 
-// Two elements a byte, the lower half first; 8 is zero.
+// u8[N, blocks, bytes]: of 4 bits two elements a byte, the lower half first.
 void read_blocks(const ir::Node& node, uint64_t step, const Take& take) {
   const Weight& weight = *node.inputs[1]->weight;
   const auto scales = node.inputs[2]->weight->as_f32();
-  const auto bytes_a_block =
-      static_cast<uint64_t>(std::max<int64_t>(1, node.get("block_size", int64_t{32}) / 2));
+  std::vector<int64_t> zeros;
+  if (node.input(3) != nullptr) zeros = node.input(3)->weight->as_i64();
+  const bool halves = node.get("bits", int64_t{4}) == 4;
+  const auto blocks = static_cast<uint64_t>(weight.dims()[1]),
+             bytes = static_cast<uint64_t>(weight.dims()[2]);
+  const uint64_t zeros_a_row = halves ? (blocks + 1) / 2 : blocks;
+  const auto zero_of = [&](uint64_t block) -> int64_t {
+    const uint64_t column = block % blocks,
+                   at = block / blocks * zeros_a_row + (halves ? column / 2 : column);
+    if (at >= zeros.size()) return halves ? 8 : 128;
+    return !halves ? zeros[at] : column % 2 == 0 ? zeros[at] & 15 : zeros[at] >> 4;
+  };
   std::vector<uint8_t> piece(std::min(kPiece, weight.count()));
   each_piece(weight.count(), step, [&](uint64_t first, uint64_t size) {
     weight.read(first, size, reinterpret_cast<std::byte*>(piece.data()));
     for (uint64_t i = 0; i < size; ++i) {
-      const uint64_t block = (first + i) / bytes_a_block;
+      const uint64_t block = (first + i) / bytes;
       if (block >= scales.size()) return;
-      take(static_cast<float>((piece[i] & 15) - 8) * scales[block]);
-      take(static_cast<float>((piece[i] >> 4) - 8) * scales[block]);
+      const auto number = [&](int value) {
+        return static_cast<float>(value - zero_of(block)) * scales[block];
+      };
+      take(number(halves ? piece[i] & 15 : piece[i]));
+      if (halves) take(number(piece[i] >> 4));
     }
   });
 }

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "exporter/calibrator.h"
 #include "exporter/quantize_graph.h"
+#include "exporter/weight_quantization.h"
 #include "runtime/model_impl.h"
 #include "runtime/search/loss.h"
 #include "runtime/search/mixture.h"
@@ -64,6 +65,13 @@ ir::Graph read_for(const QuantizationConfig&, const fs::path& model) {
 passes::QuantizationResult apply(const QuantizationConfig& config, ir::Graph& graph,
                                  const TensorRanges& ranges) {
   return exporter::quantize_graph(graph, config, ranges);
+}
+
+ir::Graph read_for(const WeightQuantization& config, const fs::path& model) {
+  return exporter::read_to_quantize_weights(model, config, Log());
+}
+passes::QuantizationResult apply(const WeightQuantization& config, ir::Graph& graph, const TensorRanges&) {
+  return passes::quantize_matmul_nbits(graph, exporter::nbits_options(config));
 }
 
 struct Trial {
@@ -232,6 +240,14 @@ SearchedQuantization quantize_within(const MaxLoss& limit, const fs::path& folde
         exporter::calibrated_ranges(model, config, *calibration, {}, options.log);
   }
   return Search(limit, folder, config, saving).run(save_dir);
+}
+
+SearchedQuantization quantize_within(const MaxLoss& limit, const fs::path& folder,
+                                     const WeightQuantization& config, const fs::path& save_dir,
+                                     const ORTQuantizer::SaveOptions& options) {
+  check(limit, folder, save_dir);
+  static_cast<void>(exporter::nbits_options(config));  // Its numbers and names, before anything is run.
+  return Search(limit, folder, config, options).run(save_dir);
 }
 
 }  // namespace ferry

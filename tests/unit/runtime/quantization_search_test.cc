@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "base/error.h"
@@ -151,6 +152,33 @@ TEST_F(QuantizeWithin, NeighboursAreJudgedTogetherWhereTrialsAreFew) {
   const auto found = run(few, "few");
   EXPECT_LE(found.loss, few.max_loss);
   EXPECT_LE(found.trials, 16u);
+}
+
+TEST_F(QuantizeWithin, BlocksOfWeightsStayWithin) {
+  WeightQuantization config;
+  config.block_size = 16;
+  const auto search = [&](double most) {
+    return quantize_within(limit(most), root() / "out", config, root() / "int4");
+  };
+  const double full = search(1).loss;
+  EXPECT_GT(full, 0);
+  const auto found = search(full / 2);
+  EXPECT_LE(found.loss, full / 2);
+  EXPECT_TRUE(
+      std::any_of(found.nodes.begin(), found.nodes.end(), [](const NodeLoss& node) { return node.kept; }));
+  EXPECT_TRUE(
+      std::any_of(found.nodes.begin(), found.nodes.end(), [](const NodeLoss& node) { return !node.kept; }));
+  config.bits = 5;
+  EXPECT_THROW(search(1), Error);
+
+  CompareOptions comparing;
+  comparing.runs = 1;
+  comparing.weights = true;
+  const auto report = compare_models(root() / "out", root() / "int4", comparing);
+  uint64_t of_a = 0, of_b = 0;
+  for (const uint64_t count : report.weights->a) of_a += count;
+  for (const uint64_t count : report.weights->b) of_b += count;
+  EXPECT_GE(of_b, of_a);  // Blocks are filled up.
 }
 
 TEST_F(QuantizeWithin, LeavesNothingWhereNoMixtureIsWithin) {
