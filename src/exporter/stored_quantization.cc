@@ -152,7 +152,8 @@ std::optional<StoredQuantization> read_stored_quantization(const ModelSource& so
 StateDict with_grouped_matrices(const StateDict& state, const StoredQuantization& how) {
   StateDict out{state.origin, state.tensors};
   size_t count = 0;
-  for (const auto& [name, qweight] : state.tensors) {
+  for (const auto& tensor : state.tensors) {
+    const std::string& name = tensor.first;
     if (!ends_with(name, kPacked)) continue;
     ++count;
     const std::string path = name.substr(0, name.size() - kPacked.size());
@@ -172,7 +173,7 @@ StateDict with_grouped_matrices(const StateDict& state, const StoredQuantization
     with_context(fmt::format("{}: \"{}\" ({}, {} bits, groups of {})", state.origin, printable(path),
                              how.method, how.format.bits, how.format.group_size),
                  [&] {
-                   Weight weight = grouped_matrix({qweight, *zeros, *scales, g_idx}, how.format);
+                   Weight weight = grouped_matrix({tensor.second, *zeros, *scales, g_idx}, how.format);
                    if (!out.tensors.emplace(path + ".weight", std::move(weight)).second)
                      throw Error(ErrorCode::invalid_file, "there is a \"weight\" beside the \"qweight\"");
                  });

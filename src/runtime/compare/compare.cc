@@ -153,9 +153,10 @@ class Comparison {
     for (size_t i = 0; i < samples_.size(); ++i) {
       const auto from_a = runtime::named_outputs(session_a(), samples_[i]);
       const auto from_b = runtime::named_outputs(session_b(), samples_[i]);
-      for (const auto& [name, tensor] : from_a) {
+      for (const auto& output : from_a) {
+        const std::string& name = output.first;
         with_context(fmt::format("output \"{}\"", printable(name)),
-                     [&] { sums[name].add(tensor, from_b.at(name), runtime::holds_logits(name)); });
+                     [&] { sums[name].add(output.second, from_b.at(name), runtime::holds_logits(name)); });
       }
       if (agreement) agreement->add(samples_[i], from_a, from_b);
     }
