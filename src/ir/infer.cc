@@ -136,7 +136,9 @@ Dim Inference::unknown(size_t output, size_t axis) const {
 }
 
 Dim Inference::counted(size_t output, size_t axis) const {
-  return Dim::symbol(unknown_name(*node_.outputs[output], axis));
+  // A file's node may leave a result out: nothing can refer to its dimensions.
+  const bool is_there = output < node_.outputs.size() && node_.outputs[output] != nullptr;
+  return Dim::symbol(is_there ? unknown_name(*node_.outputs[output], axis) : "?");
 }
 
 void Inference::require(bool condition, std::string_view what) const {

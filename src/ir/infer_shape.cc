@@ -274,6 +274,9 @@ void slice(Inference& in) {
   if (!in.has_input(3)) {
     for (size_t i = 0; i < (starts ? starts : ends)->size(); ++i) axes->push_back(static_cast<int64_t>(i));
   }
+  for (const auto& places : {starts, ends})
+    in.require(!places || places->size() == axes->size(), "Slice has not one start and end for each axis");
+  in.require(steps->empty() || steps->size() == axes->size(), "Slice has not one step for each axis");
   for (size_t i = 0; i < axes->size(); ++i) {
     const size_t axis = in.axis((*axes)[i], out.size());
     const int64_t step = steps->empty() ? 1 : steps->at(i);
