@@ -1,6 +1,7 @@
 #pragma once
 // A folder for one test alone: ctest runs them side by side.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -17,6 +18,11 @@ inline std::filesystem::path fresh_test_folder() {
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   return folder;
+}
+
+/// Where a suite of tests may make a folder that its tests share: other processes run tests of it, too.
+inline std::filesystem::path suite_folder(const std::string& name) {
+  return std::filesystem::path(::testing::TempDir()) / (name + "-" + std::to_string(::getpid()));
 }
 
 }  // namespace ferry::testing

@@ -12,6 +12,7 @@
 #include "runtime/compare/agreement.h"
 #include "runtime/compare/metrics.h"
 #include "runtime/compare/svg.h"
+#include "support/test_folder.h"
 
 namespace ferry {
 namespace {
@@ -128,7 +129,7 @@ TEST(Svg, NamesOfAFileAreText) {
 class CompareModels : public ::testing::Test {
  protected:
   static const fs::path& root() {
-    static const fs::path out = fs::path(::testing::TempDir()) / "ferry-compare";
+    static const fs::path out = testing::suite_folder("ferry-compare");
     return out;
   }
   static void SetUpTestSuite() {

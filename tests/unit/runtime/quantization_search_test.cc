@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "ferry/export.h"
 #include "runtime/search/mixture.h"
+#include "support/test_folder.h"
 
 namespace ferry {
 namespace {
@@ -77,7 +78,7 @@ TEST(FindMixture, IsBoundedAndMayFail) {
 class QuantizeWithin : public ::testing::Test {
  protected:
   static const fs::path& root() {
-    static const fs::path out = fs::path(::testing::TempDir()) / "ferry-search";
+    static const fs::path out = testing::suite_folder("ferry-search");
     return out;
   }
   static void SetUpTestSuite() {

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "ferry/export.h"
 #include "runtime/json_tensor.h"
+#include "support/test_folder.h"
 
 namespace ferry::runtime {
 namespace {
@@ -60,7 +61,7 @@ TEST(TensorFromJson, RefusesWhatIsNoTensor) {
 class Samples : public ::testing::Test {
  protected:
   static const fs::path& root() {
-    static const fs::path out = fs::path(::testing::TempDir()) / "ferry-samples";
+    static const fs::path out = testing::suite_folder("ferry-samples");
     return out;
   }
   static void TearDownTestSuite() { fs::remove_all(root()); }
