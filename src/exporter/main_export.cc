@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <utility>
 
 #include "base/error.h"
@@ -245,14 +246,27 @@ struct Exporter {
   void export_variant(const Variant& variant, std::vector<BuiltPart> parts,
                       std::vector<std::vector<ReferenceRun>>& references, Place& place) {
     rounds_ = false;
-    for (BuiltPart& part : parts) {
-      part.file = variant.file(part.file);
-      if (variant.half) passes::clamp_numbers(part.graph);
+    for (BuiltPart& part : parts) part.file = variant.file(part.file);
+    // The reference has graphs of its own, as the definition builds them, and computes while files are made.
+    const bool computes = validates() && references.empty();
+    std::vector<BuiltPart> originals = computes ? build(Log()) : std::vector<BuiltPart>();
+    for (auto* graphs : {&parts, &originals}) {
+      for (BuiltPart& part : *graphs) {
+        if (variant.half) passes::clamp_numbers(part.graph);
+      }
     }
+    references.resize(parts.size());
     for (size_t i = 0; i < parts.size(); ++i) {
-      if (i == references.size()) references.push_back(reference_of(parts[i]));
+      std::future<std::vector<ReferenceRun>> computing;
+      if (computes) {
+        computing = std::async(std::launch::async, [&, part = &originals[i]] {
+          return exporter::run_reference(part->graph, part->inputs, example_shapes(), options.dynamic_axes);
+        });
+      }
       optimize(parts[i], variant);
-      write(parts[i], variant, references[i], place);
+      FileReport file = write(parts[i], variant, place);
+      if (computes) references[i] = computing.get();
+      prove(parts[i], variant, references[i], place, std::move(file));
       const bool is_merged = merges() && i + 2 >= parts.size();
       if (is_last(variant) && !is_merged) references[i].clear();
     }
@@ -261,11 +275,6 @@ struct Exporter {
 
   // No variant after it needs what the reference computed: caches of examples are large.
   [[nodiscard]] bool is_last(const Variant& variant) const { return &variant == &variants.back(); }
-
-  [[nodiscard]] std::vector<ReferenceRun> reference_of(const BuiltPart& part) const {
-    if (!validates()) return {};
-    return exporter::run_reference(part.graph, part.inputs, example_shapes(), options.dynamic_axes);
-  }
 
   // Makes of a definition's graph the file's.
   void optimize(BuiltPart& part, const Variant& variant) {
@@ -296,15 +305,14 @@ struct Exporter {
     const auto with_past_inputs = parts.back().inputs;
     BuiltPart merged = exporter::merge_last_two(parts);
     merged.file = variant.file(merged.file);
-    write(merged, variant,
-          exporter::merged_runs(std::move(decoder), std::move(with_past), decoder_inputs, with_past_inputs,
-                                merged.graph),
-          place);
+    FileReport file = write(merged, variant, place);
+    const auto runs = exporter::merged_runs(std::move(decoder), std::move(with_past), decoder_inputs,
+                                            with_past_inputs, merged.graph);
+    prove(merged, variant, runs, place, std::move(file));
   }
 
-  // Writes a part whose graph is as the file is to have it, and compares what it computes.
-  void write(const BuiltPart& part, const Variant& variant, const std::vector<ReferenceRun>& reference,
-             Place& place) {
+  // Writes a part whose graph is as the file is to have it.
+  FileReport write(const BuiltPart& part, const Variant& variant, Place& place) const {
     onnx::WriteOptions writing;
     writing.producer_version = FERRY_VERSION;
     writing.external_name = part.file + "_data";
@@ -322,15 +330,20 @@ struct Exporter {
     const auto written =
         onnx::write_model(part.graph, {model, place.staging.file(writing.external_name)}, writing);
     place.models.push_back(part.file);
-    FileReport file{part.file,
-                    variant.dtype,
-                    written.model_bytes,
-                    written.external_bytes,
-                    written.nodes,
-                    written.initializers,
-                    {}};
+    return {part.file,
+            variant.dtype,
+            written.model_bytes,
+            written.external_bytes,
+            written.nodes,
+            written.initializers,
+            {}};
+  }
+
+  // Compares what a written part computes.
+  void prove(const BuiltPart& part, const Variant& variant, const std::vector<ReferenceRun>& reference,
+             const Place& place, FileReport file) {
     if (validates()) {
-      file.validation = prove(part, variant, model, reference);
+      file.validation = validation_of(part, variant, place.staging.file(part.file), reference);
     } else if (options.validate) {
       log.warning(
           "bfloat16 models are written but not validated: ONNX Runtime's CPU provider has no bfloat16 "
@@ -339,8 +352,9 @@ struct Exporter {
     report.files.push_back(std::move(file));
   }
 
-  std::vector<OutputValidation> prove(const BuiltPart& part, const Variant& variant, const fs::path& file,
-                                      const std::vector<ReferenceRun>& reference) {
+  std::vector<OutputValidation> validation_of(const BuiltPart& part, const Variant& variant,
+                                              const fs::path& file,
+                                              const std::vector<ReferenceRun>& reference) {
     exporter::WrittenModel model;
     model.file = file;
     model.shown = (exporter::models_folder(options) / part.file).string();
